@@ -1,0 +1,100 @@
+"""Everything that a rule may ask for: actions, and the plan that holds them in order.
+
+Values only. `kube/writer.py`, the log follower and the exporter carry them out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from controller.core.spantree import SpanTree
+
+
+@dataclass(frozen=True, slots=True)
+class PatchJob:
+    """One merge patch of a Job. Carries the uid always, the resourceVersion if `version` is set."""
+
+    namespace: str
+    name: str
+    job_uid: str
+    version: str = ""
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
+    spec: Mapping[str, bool | int | None] = field(default_factory=dict)
+    template_labels: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
+    """The purposes, joined by `+`, in the order of the rules that asked: bounded, fit for a metric label."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellJob:
+    """An Event on a Job. The same (uid, reason, note) is the same Event, however often it is asked for."""
+
+    namespace: str
+    name: str
+    job_uid: str
+    reason: str
+    note: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshJob:
+    """Read this Job from the API server: the cache is in doubt."""
+
+    namespace: str
+    name: str
+    job_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPods:
+    """Read all pods of this Job from the API server: what the cache says of them does not fit the Job."""
+
+    namespace: str
+    job_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """Ask the API server whether the Job of this uid is gone and none of its pods could still run."""
+
+    namespace: str
+    name: str
+    job_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class FollowLog:
+    """Have the agent's container in this pod read to its end. Asking again changes nothing."""
+
+    namespace: str
+    pod: str
+    pod_uid: str
+    job_uid: str
+    container: str
+    output: str
+    ended: bool = False
+    """The container has terminated: a stream that ends now has ended for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTrace:
+    """Hand this trace over to the exporter; its acceptance comes back as a fact."""
+
+    job_uid: str
+    tree: SpanTree
+
+
+Action = PatchJob | TellJob | RefreshJob | ReadPods | ConfirmGone | FollowLog | ExportTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in order, and in how many seconds to look again if nothing happens.
+
+    `marks` names states that hold now and whose age some rule depends on. The engine remembers since when
+    each has held without a break (`Snapshot.since`) and forgets those that are not named again.
+    """
+
+    actions: tuple[Action, ...] = ()
+    look_again: float | None = None
+    marks: tuple[str, ...] = ()

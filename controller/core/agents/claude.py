@@ -1,0 +1,261 @@
+"""A fold for `claude --output-format stream-json --verbose`: what the agent has said, concluded line by line.
+
+Never judges a failure (`outcomes` does) and never orders by the process's own timestamps: the kubelet's
+time of a line is the only clock. Lines that are not the agent's (stderr shares the log) are counted, no more.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Raw
+
+from controller.core.agents import claude_events as events
+from controller.core.agents import claude_moments as moments
+from controller.core.agents.calls import Calls
+from controller.core.agents.claims import claim_of
+from controller.core.agents.words import Recent, Tail, word
+from controller.core.contract import SECOND
+from controller.core.transcript import AgentLog, Claim, Moment, ToolCall
+
+MOMENTS_MAX: Final = 500
+TAIL_BYTES: Final = 4 * 1024
+RECENT: Final = 4096
+"""Lines and messages remembered, to know a repeat; far more than a reader goes back after a lost stream."""
+
+SUBAGENT_TOOLS: Final = frozenset({"Agent", "Task"})
+DEFAULT_SUBAGENT: Final = "general-purpose"
+TASK_OVER: Final = frozenset({"completed", "failed", "stopped", "killed", "cancelled"})
+READERS: Final = {**events.READERS, **moments.READERS}
+"""Every other kind of event is none of our business."""
+SYNTHETIC: Final = "<synthetic>"
+"""The model of messages that the client made up itself, e.g. to tell an API error."""
+
+
+class ClaudeFold:
+    """Lines of Claude Code's stream-json, folded into an AgentLog."""
+
+    def __init__(self) -> None:
+        self._lines = self._bytes = self._odd = self._cut = 0
+        self._first: int | None = None
+        self._last: int | None = None
+        self._session = self._model = self._version = ""
+        self._init_at: int | None = None
+        self._claim: Claim | None = None
+        self._turn_open = False
+        self._assistant_lines = self._turns = self._tokens = self._retries = 0
+        self._assistant_error = self._retrying = ""
+        self._limited_until: int | None = None
+        self._calls = Calls()
+        self._moments: list[Moment] = []
+        self._moments_dropped = 0
+        self._said = Tail(TAIL_BYTES)
+        self._noise = Tail(TAIL_BYTES)
+        self._met = Recent(RECENT)
+        self._messages = Recent(RECENT)
+        self._counted = Recent(RECENT)
+        self._seen: AgentLog | None = AgentLog()
+
+    def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
+        """One line. `at`: the kubelet's time (ns). `cut`: it was longer than the reader keeps."""
+        if cut:
+            self._count(at, line)
+            self._cut += 1
+            # What is lost may have been anything, a result too: nothing is closed before the next result.
+            self._turn_open = self._turn_open or line.lstrip()[:1] == b"{"
+            return
+        head, odd = events.HEAD.read(line)
+        # Only the very same line is a repeat; a uuid that another line has too is no reason to lose that one.
+        if head is not None and head.uuid and not self._met.first_time(hash(line)):
+            return
+        self._count(at, line)
+        if head is None:
+            self._overhear(line)
+        elif (reader := READERS.get(events.kind_of(head))) is not None:
+            event, event_odd = reader.read(line)
+            odd = self._take(at, line, event) or event_odd or odd
+        self._odd += odd or (head is not None and head.type is None)
+
+    def seen(self) -> AgentLog:
+        """All that is concluded so far; the same value until a line changes it."""
+        if self._seen is None:
+            self._seen = self._conclude()
+        return self._seen
+
+    def _conclude(self) -> AgentLog:
+        return AgentLog(
+            lines=self._lines,
+            bytes=self._bytes,
+            odd_lines=self._odd,
+            cut_lines=self._cut,
+            first_at=self._first,
+            last_at=self._last,
+            session_id=self._session,
+            model=self._model,
+            agent_version=self._version,
+            init_at=self._init_at,
+            claim=self._claim,
+            turn_open=self._turn_open,
+            tasks_live=self._calls.live,
+            assistant_lines=self._assistant_lines,
+            assistant_error=self._assistant_error,
+            retrying=self._retrying,
+            retries=self._retries,
+            turns=self._turns,
+            tool_calls=self._calls.count,
+            tool_errors=self._calls.errors,
+            subagents=self._calls.subagents,
+            input_tokens=self._tokens,
+            tools=self._calls.read(),
+            moments=tuple(self._moments),
+            tail=self._said.read() or self._noise.read(),
+            dropped=self._calls.dropped + self._moments_dropped,
+            limited_until=self._limited_until,
+        )
+
+    def _count(self, at: int, line: bytes) -> None:
+        self._lines += 1
+        self._bytes += len(line)
+        self._first = at if self._first is None else min(self._first, at)
+        self._last = at if self._last is None else max(self._last, at)
+        self._seen = None
+
+    def _overhear(self, line: bytes) -> None:
+        if not self._said.read():
+            self._noise.add(line[-2 * TAIL_BYTES :].decode("utf-8", "replace"))
+
+    def _take(self, at: int, line: bytes, event: Any) -> bool:
+        """What the event means; True if it is odd."""
+        if isinstance(event, events.Result):
+            return self._result(at, line, event)
+        return bool(self._TAKE.get(type(event), ClaudeFold._moment)(self, at, event))
+
+    def _opened(self) -> None:
+        self._turn_open = True
+        self._retrying = ""
+
+    def _init(self, at: int, event: events.Init) -> None:
+        self._opened()
+        self._init_at = at if self._init_at is None else self._init_at
+        self._session = word(event.session_id) or self._session
+        self._model = word(event.model) or self._model
+        self._version = word(event.claude_code_version) or self._version
+
+    def _assistant(self, at: int, event: events.Assistant) -> bool:
+        self._opened()
+        self._assistant_lines += 1
+        # A log whose beginning is gone still tells its session, which a host needs to resume it.
+        self._session = self._session or word(event.session_id)
+        parent = word(event.parent_tool_use_id)
+        if event.error and not parent:
+            self._assistant_error = word(event.error)
+        if event.message is None:
+            return True
+        self._count_message(event.message, main=not parent)
+        odd = False
+        for block in event.message.blocks:
+            if block.type == "tool_use":
+                odd = self._tool_use(at, parent, block) or odd
+            elif block.type == "text" and block.text and not parent:
+                self._said.add(block.text)
+        return odd
+
+    def _count_message(self, message: events.Message, *, main: bool) -> None:
+        """Turns and tokens once for each message, whose blocks come one a line and repeat its usage."""
+        identity = word(message.id)
+        if not identity or message.model == SYNTHETIC:
+            return
+        if main and self._messages.first_time(identity):
+            self._turns += 1
+        if main and not self._model:
+            self._model = word(message.model)
+        usage = message.usage
+        if usage is not None and self._counted.first_time(identity):
+            self._tokens += usage.input_tokens or 0
+            self._tokens += (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+
+    def _tool_use(self, at: int, parent: str, block: events.Block) -> bool:
+        identity, name, subagent = word(block.id), word(block.name), ""
+        if not identity:
+            return True
+        if name in SUBAGENT_TOOLS:
+            asked, _ = events.AGENT_INPUT.read(block.input)
+            subagent = word(asked.subagent_type if asked else None) or DEFAULT_SUBAGENT
+        self._calls.start(ToolCall(identity, name, parent, at, subagent=subagent))
+        return False
+
+    def _user(self, at: int, event: events.User) -> bool:
+        self._opened()
+        if event.message is None:
+            return True
+        for block in event.message.blocks:
+            if block.type == "tool_result":
+                identity = word(block.tool_use_id)
+                launched = _launched(event.tool_use_result) if self._calls.subagent_of(identity) else None
+                self._calls.returned(at, identity, failed=bool(block.is_error), launched=launched)
+        return False
+
+    def _result(self, at: int, line: bytes, event: events.Result) -> bool:
+        session = word(event.session_id)
+        # A program that the agent starts may itself be an agent that prints results into this log.
+        if event.parent_tool_use_id or (session and self._session and session != self._session):
+            return True
+        self._session = self._session or session
+        self._claim = claim_of(at, line, event)
+        self._turn_open = False
+        self._retrying = ""
+        return False
+
+    def _task_started(self, _at: int, event: events.TaskStarted) -> None:
+        subagent = word(event.subagent_type)
+        if event.task_type == "local_agent":
+            subagent = subagent or DEFAULT_SUBAGENT
+        self._calls.task_started(
+            word(event.task_id),
+            word(event.tool_use_id),
+            subagent,
+            background=event.is_backgrounded is not False,
+        )
+
+    def _task_changed(self, at: int, event: events.TaskChanged) -> None:
+        status = event.status or (event.patch.status if event.patch else None)
+        if status in TASK_OVER:
+            self._calls.task_ended(
+                at, word(event.task_id), word(event.tool_use_id), failed=status == "failed"
+            )
+
+    def _tasks_live(self, _at: int, event: events.TasksLive) -> bool:
+        if event.tasks is None:
+            return True
+        self._calls.tasks_live(word(task.task_id) for task in event.tasks)
+        return False
+
+    def _moment(self, at: int, event: Any) -> None:
+        if isinstance(event, moments.Retry):
+            self._retries += 1
+            self._retrying = word(event.error) or "unknown"
+        elif isinstance(event, moments.RateLimit) and (limit := event.rate_limit_info) is not None:
+            rejected = limit.status == "rejected" and limit.resets_at
+            self._limited_until = int(limit.resets_at or 0) * SECOND if rejected else None
+        if (moment := moments.moment_of(at, event)) is None:
+            return
+        if len(self._moments) < MOMENTS_MAX:
+            self._moments.append(moment)
+        else:
+            self._moments_dropped += 1
+
+    _TAKE: Final[Mapping[type, Callable[["ClaudeFold", int, Any], bool | None]]] = {
+        events.Init: _init,
+        events.Assistant: _assistant,
+        events.User: _user,
+        events.TaskStarted: _task_started,
+        events.TaskChanged: _task_changed,
+        events.TasksLive: _tasks_live,
+    }
+
+
+def _launched(told: Raw) -> bool | None:
+    """Whether an Agent tool returned because its subagent has begun; None if it does not say."""
+    outcome, _ = events.OUTCOME.read(told)
+    if outcome is None or (outcome.status is None and outcome.is_async is None):
+        return None
+    return bool(outcome.is_async) or (outcome.status or "").endswith("_launched")

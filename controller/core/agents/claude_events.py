@@ -1,0 +1,190 @@
+"""The events of `claude --output-format stream-json --verbose`: the fields that are read, and no others.
+
+What is not named here is skipped over without being decoded, so that a tool's megabytes cost little.
+Every field has a default. Never decides what an event means.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Raw, Struct, field
+
+from controller.core.agents.shapes import Reader
+
+# Bounded because these numbers are summed up and go into protobuf, where an int has 64 bits.
+Count = Annotated[int, Meta(ge=0, le=10**12)]
+Amount = Annotated[float, Meta(ge=0, le=1e15)]
+"""JavaScript numbers may come with a fraction, durations do."""
+
+
+class Head(Struct, gc=False):
+    """What tells an event's kind and identity."""
+
+    type: str | None = None
+    subtype: str | None = None
+    uuid: str | None = None
+
+
+class Usage(Struct, gc=False):
+    """`message.usage`. `output_tokens` is a placeholder in this stream, and not read."""
+
+    input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+
+
+class Block(Struct, gc=False):
+    """One content block: text, tool_use or tool_result."""
+
+    type: str | None = None
+    text: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: Raw = Raw()
+    tool_use_id: str | None = None
+    is_error: bool | None = None
+
+
+class Message(Struct, gc=False):
+    """`message` of an assistant or user event."""
+
+    id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    content: list[Block] | str | None = None
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The content as blocks; bare text is one."""
+        if isinstance(self.content, str):
+            return [Block(type="text", text=self.content)]
+        return self.content or []
+
+
+class Assistant(Struct, gc=False):
+    """One content block that the model produced."""
+
+    session_id: str | None = None
+    parent_tool_use_id: str | None = None
+    error: str | None = None
+    message: Message | None = None
+
+
+class User(Struct, gc=False):
+    """What the model was told: mostly results of tools."""
+
+    message: Message | None = None
+    tool_use_result: Raw = Raw()
+
+
+class Init(Struct, gc=False):
+    """The start of a turn."""
+
+    session_id: str | None = None
+    model: str | None = None
+    claude_code_version: str | None = None
+
+
+class Fault(Struct, gc=False):
+    """An entry of `errors` that is an object."""
+
+    message: str | None = None
+    error: str | None = None
+    code: str | int | None = None
+
+
+class Spent(Struct, gc=False, rename="camel"):
+    """An entry of `modelUsage`: the whole tree, cumulative."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cost: Amount | None = field(name="costUSD", default=None)
+
+
+class Result(Struct, gc=False):
+    """The end of a turn: what the agent claims."""
+
+    session_id: str | None = None
+    parent_tool_use_id: str | None = None
+    subtype: str | None = None
+    is_error: bool | None = None
+    api_error_status: Count | None = None
+    result: str | None = None
+    errors: list[str | Fault] | None = None
+    stop_reason: str | None = None
+    terminal_reason: str | None = None
+    num_turns: Count | None = None
+    duration_ms: Amount | None = None
+    duration_api_ms: Amount | None = None
+    total_cost_usd: Amount | None = None
+    model_usage: dict[str, Spent] | None = field(name="modelUsage", default=None)
+    permission_denials: list[Raw] | None = None
+
+
+class TaskStarted(Struct, gc=False):
+    """A subagent or shell has begun. `tool_use_id`: the call that asked for it."""
+
+    task_id: str | None = None
+    tool_use_id: str | None = None
+    task_type: str | None = None
+    subagent_type: str | None = None
+    is_backgrounded: bool | None = None
+
+
+class Patch(Struct, gc=False):
+    """What has changed about a task."""
+
+    status: str | None = None
+
+
+class TaskChanged(Struct, gc=False):
+    """`task_updated` has a patch, `task_notification` says the status itself."""
+
+    task_id: str | None = None
+    tool_use_id: str | None = None
+    status: str | None = None
+    patch: Patch | None = None
+
+
+class TasksLive(Struct, gc=False):
+    """The full set of live background tasks."""
+
+    tasks: list[TaskStarted] | None = None
+
+
+class ToolOutcome(Struct, gc=False, rename="camel"):
+    """`tool_use_result` of a call that starts a subagent."""
+
+    status: str | None = None
+    is_async: bool | None = None
+
+
+class AgentInput(Struct, gc=False):
+    """`input` of a call that starts a subagent."""
+
+    subagent_type: str | None = None
+
+
+HEAD: Final = Reader(Head)
+OUTCOME: Final = Reader(ToolOutcome)
+AGENT_INPUT: Final = Reader(AgentInput)
+
+_TASK_CHANGED: Final = Reader(TaskChanged)
+READERS: Final[Mapping[str, Reader[Any]]] = {
+    "assistant": Reader(Assistant),
+    "user": Reader(User),
+    "result": Reader(Result),
+    "system/init": Reader(Init),
+    "system/task_started": Reader(TaskStarted),
+    "system/task_updated": _TASK_CHANGED,
+    "system/task_notification": _TASK_CHANGED,
+    "system/background_tasks_changed": Reader(TasksLive),
+}
+"""By kind, see `kind_of`."""
+
+
+def kind_of(head: Head) -> str:
+    """An event's `type`, or `system/` and its subtype."""
+    return f"system/{head.subtype}" if head.type == "system" else head.type or ""

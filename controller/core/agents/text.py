@@ -1,0 +1,57 @@
+"""A fold for the log of any program: how much it said, when, and its last words.
+
+Never interprets a line: success of such a run is its exit code.
+"""
+
+from collections import deque
+from typing import Final
+
+from controller.core.agents import words
+from controller.core.transcript import AgentLog
+
+TAIL_LINES: Final = 20
+TAIL_BYTES: Final = 2 * 1024
+
+
+class TextFold:
+    """Lines of plain text, folded into an AgentLog."""
+
+    def __init__(self) -> None:
+        self._lines = 0
+        self._bytes = 0
+        self._cut = 0
+        self._first: int | None = None
+        self._last: int | None = None
+        self._fresh: deque[bytes] = deque(maxlen=TAIL_LINES)
+        """Lines since the last look: most are pushed out unread, and then cost next to nothing."""
+        self._shown: deque[str] = deque(maxlen=TAIL_LINES)
+        self._seen: AgentLog | None = AgentLog()
+
+    def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
+        """One line. `at`: the kubelet's time (ns). `cut`: it was longer than the reader keeps."""
+        self._lines += 1
+        self._bytes += len(line)
+        self._cut += cut
+        self._first = at if self._first is None else min(self._first, at)
+        self._last = at if self._last is None else max(self._last, at)
+        # Twice the limit, so that a secret that the limit cuts in two is still recognised.
+        self._fresh.append(line[-2 * TAIL_BYTES :])
+        self._seen = None
+
+    def seen(self) -> AgentLog:
+        """All that is concluded so far."""
+        if self._seen is None:
+            self._seen = AgentLog(
+                lines=self._lines,
+                bytes=self._bytes,
+                cut_lines=self._cut,
+                first_at=self._first,
+                last_at=self._last,
+                tail=self._tail(),
+            )
+        return self._seen
+
+    def _tail(self) -> str:
+        self._shown.extend(words.shown(line.decode("utf-8", "replace")) for line in self._fresh)
+        self._fresh.clear()
+        return words.end_of("\n".join(self._shown).strip(), TAIL_BYTES)

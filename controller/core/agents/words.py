@@ -1,0 +1,110 @@
+"""Strings that come from an agent, made fit to be kept: short, printable, without what looks like a secret.
+
+Never decides what a string means.
+"""
+
+import re
+from collections import deque
+from typing import Final
+
+WORD_MAX: Final = 256
+"""Characters of a name, an id, a category."""
+
+
+def word(raw: str | None) -> str:
+    """A name, id or category as it is kept: at most WORD_MAX characters, control characters removed."""
+    if not raw:
+        return ""
+    short = raw[:WORD_MAX]
+    return short if short.isprintable() else "".join(c for c in short if c.isprintable())
+
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]{0,8}[@-~]")
+# Of the controls only newline and tab mean something to a reader. The last two ranges turn the direction
+# of writing around, with which a log can lie to its reader.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+
+_SECRET: Final = re.compile(
+    r"""
+      (?P<user> ://[^\s:/@]{1,128}: ) [^\s@/'"]{1,256} (?=@)
+    | (?P<kind> \bBearer\ {1,4} ) [^\s'"]{3,}
+    | (?P<name> (?:api[_-]?key|token|secret|passw(?:or)?d|credentials?|authorization)
+                ["']? \s{0,4} [=:] \s{0,4} ["']? )
+      (?!Bearer\b) [^\s"',;]{3,}
+    | \b (?: sk-[A-Za-z0-9_-]{16,} | gh[opsu]_[A-Za-z0-9]{20,} | github_pat_\w{20,} | glpat-[\w-]{16,}
+           | xox[abprs]-[\w-]{10,} | AKIA[0-9A-Z]{16} | eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)? )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_HINTS: Final = (
+    *("bearer", "://", "key", "token", "secret", "passw", "credential", "authorization", "sk-"),
+    *("gho_", "ghp_", "ghs_", "ghu_", "github_pat", "glpat-", "xox", "akia", "eyj"),
+)
+"""Lower-case; a line with none of them holds nothing that _SECRET finds, and is spared its slowness."""
+
+
+def _hide(found: re.Match[str]) -> str:
+    return (found["user"] or found["kind"] or found["name"] or "") + "[redacted]"
+
+
+def _redacted(line: str) -> str:
+    lower = line.lower()
+    return _SECRET.sub(_hide, line) if any(hint in lower for hint in _HINTS) else line
+
+
+def shown(text: str) -> str:
+    """`text` for a person's eyes: control characters removed, values that look like credentials hidden."""
+    if "\x1b" in text:
+        text = _COLOUR.sub("", text)
+    return "\n".join(_redacted(line) for line in _CONTROL.sub("", text).split("\n"))
+
+
+def end_of(text: str, limit: int) -> str:
+    """The last `limit` bytes (UTF-8) of `text`, no character broken."""
+    raw = text.encode("utf-8", "replace")
+    return raw.decode() if len(raw) <= limit else raw[-limit:].decode("utf-8", "ignore")
+
+
+class Tail:
+    """The newest texts, the end of them kept, at most `limit` bytes (UTF-8)."""
+
+    __slots__ = ("_fit", "_limit", "_text")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._text = ""
+        self._fit: str | None = ""
+
+    def add(self, text: str) -> None:
+        """One more text, on a line of its own."""
+        # Twice the limit is looked at, so that a secret that the limit cuts in two is still recognised.
+        fresh = shown(text[-2 * self._limit :])[-self._limit :]
+        self._text = f"{self._text}\n{fresh}"[-self._limit :] if self._text else fresh
+        self._fit = None
+
+    def read(self) -> str:
+        """What is left of all texts, fit to be shown."""
+        if self._fit is None:
+            self._fit = end_of(self._text.strip(), self._limit)
+        return self._fit
+
+
+class Recent:
+    """Which of the last `limit` keys have been met: a set of bounded size."""
+
+    __slots__ = ("_keys", "_limit", "_order")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._keys: set[int | str] = set()
+        self._order: deque[int | str] = deque()
+
+    def first_time(self, key: int | str) -> bool:
+        """True if `key` has not been met; it counts as met from now on."""
+        if key in self._keys:
+            return False
+        self._keys.add(key)
+        self._order.append(key)
+        if len(self._order) > self._limit:
+            self._keys.discard(self._order.popleft())
+        return True

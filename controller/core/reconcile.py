@@ -1,0 +1,52 @@
+"""What to do about one slot: Snapshot, now, Policy -> Plan. RULES lists everything this program does.
+
+Every rule is a fixed point: if the world already looks right it asks for nothing. Rules don't know of each
+other; `merge` makes one patch per Job out of what they ask for. Nothing outside this module decides.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from controller.core.actions import ConfirmGone, Plan, RefreshJob
+from controller.core.model import Now
+from controller.core.rules import admitting, concluding, following, reporting, stopping, tracing
+from controller.core.rules.merging import merge
+from controller.core.snapshot import Policy, Snapshot
+
+Rule = Callable[[Snapshot, Now, Policy], Plan]
+
+_STALE_RETRY_SECONDS: Final = 5.0
+
+
+def confirm_ghosts(seen: Snapshot, _now: Now, _policy: Policy) -> Plan:
+    """A Job that vanished keeps its place until the cluster says that nothing of it can run."""
+    return Plan(tuple(ConfirmGone(*ghost) for ghost in seen.ghosts))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    following.follow_logs,  # every log that a result or a trace still needs is being read
+    confirm_ghosts,  # a place is freed on certainty, not on an event
+    admitting.reject_invalid,  # a suspended Job that is no run is told so, and never started
+    admitting.admit_or_queue,  # who waits is started, or told what for
+    stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named
+    concluding.conclude,  # a run that is over gets its terminal phase and its result, once
+    reporting.report,  # a live run says where it stands
+    tracing.export,  # a concluded run's trace is handed over, once
+    tracing.record,  # a trace that the collector accepted is written down
+)
+
+
+def reconcile(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """The plan for a slot. Fails closed: with stale or doubtful knowledge it only makes knowledge better."""
+    if seen.doubts:
+        return _settle_doubts(seen)
+    if not seen.fresh:
+        logs = following.follow_logs(seen, now, policy)
+        return merge((logs, Plan(look_again=_STALE_RETRY_SECONDS)))
+    return merge(rule(seen, now, policy) for rule in RULES)
+
+
+def _settle_doubts(seen: Snapshot) -> Plan:
+    doubtful = set(seen.doubts)
+    jobs = sorted((run.job for run in seen.runs if run.job.uid in doubtful), key=lambda job: job.uid)
+    return Plan(tuple(RefreshJob(job.namespace, job.name, job.uid) for job in jobs))

@@ -1,0 +1,251 @@
+"""The result of a run that is over: the document that a host reads, fitted into an annotation (contract §5).
+
+Key names are the host's. Absent means unknown: nothing is filled in that was not observed.
+"""
+
+from typing import Final
+
+import msgspec
+
+from controller.core import contract, lifecycle
+from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
+from controller.core.model import Container, Job
+from controller.core.snapshot import Facts, Run
+from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
+from controller.core.verdict import Finding
+
+
+class Usage(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """Tokens of all models together, as the agent's last result claims them."""
+
+    input_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    """Only in `modelUsage`, one model at a time."""
+
+
+class PodEnd(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """Where the agent ran last and how its container ended. Instants in RFC 3339."""
+
+    name: str = ""
+    node: str = ""
+    container: str = ""
+    reason: str = ""
+    exit_code: int | None = None
+    message: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+
+
+class LogEnd(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """How much of the log the result rests on."""
+
+    state: str
+    lines: int | None = None
+    bytes: int | None = None
+
+
+class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """`status.D/result`. Field order is the order in the JSON: what a reader wants first comes first."""
+
+    run_id: str
+    job_uid: str
+    phase: str
+    reason: str
+    exit_code: int | None = None
+    signal: str | None = None
+    timed_out: bool | None = None
+    error_code: str = ""
+    error_family: str = ""
+    error_message: str = ""
+    error_meta: dict[str, str] = {}
+    retry_not_before: str = ""
+    session_id: str = ""
+    session_display_id: str = ""
+    clear_session: bool | None = None
+    summary: str = ""
+    stop_reason: str = ""
+    num_turns: int | None = None
+    duration_ms: int | None = None
+    duration_api_ms: int | None = None
+    model: str = ""
+    provider: str = ""
+    biller: str = ""
+    billing_type: str = ""
+    usage: Usage | None = None
+    usage_basis: str = ""
+    cost_usd: float | None = None
+    model_usage: dict[str, Usage] = {}
+    tool_calls: int | None = None
+    subagents: int | None = None
+    permission_denials: int | None = None
+    pod: PodEnd | None = None
+    log: LogEnd | None = None
+    result_json: msgspec.Raw | None = None
+    sha256: str = ""
+    truncated: list[str] = []
+
+
+_SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+_SUMMARY_MIN: Final = 256
+"""Bytes of summary that are kept before the fitting gives up on it."""
+
+
+def document(run: Run, known: Facts, log: AttemptLog | None, finding: Finding) -> Result:
+    """The whole result, before it is fitted. `log`: of the decisive attempt, None if there is none."""
+    job = run.job
+    found = Result(run_id=job.ids.best("run"), job_uid=job.uid, phase=finding.phase, reason=finding.reason)
+    _say_error(found, finding)
+    _say_pod(found, job, known)
+    found.timed_out = finding.phase is Phase.TIMED_OUT
+    if log is None or (log.state is LogState.MISSING and not log.seen.lines):
+        found.log = LogEnd(LogState.MISSING)
+        return found
+    found.log = LogEnd(log.state, log.seen.lines, log.seen.bytes)
+    _say_agent(found, job, log.seen)
+    return found
+
+
+def rejected(job: Job, reason: Reason, message: str, code: contract.ErrorCode) -> Result:
+    """The result of a run that will never be started."""
+    return Result(
+        run_id=job.ids.best("run"),
+        job_uid=job.uid,
+        phase=Phase.REJECTED,
+        reason=reason,
+        timed_out=False,
+        error_code=code,
+        error_message=message,
+    )
+
+
+def fit(found: Result) -> str:
+    """The result as JSON of at most RESULT_INLINE_MAX bytes. What had to leave is named in `truncated`.
+
+    Order of leaving: the agent's own result event, usage by model, the tail of the summary (contract §5).
+    """
+    text = msgspec.json.encode(found)
+    if len(text) <= contract.RESULT_INLINE_MAX:
+        return text.decode()
+    found.sha256 = contract.sha256(text)
+    for name, empty in (("result_json", None), ("model_usage", {})):
+        if getattr(found, name):
+            setattr(found, name, empty)
+            found.truncated.append(_camel(name))
+        if len(text := msgspec.json.encode(found)) <= contract.RESULT_INLINE_MAX:
+            return text.decode()
+    return _fit_summary(found)
+
+
+def _fit_summary(found: Result) -> str:
+    found.truncated.append("summary")
+    size = len(found.summary.encode())
+    while True:
+        size = max(size // 2, 0)
+        found.summary = found.summary.encode()[:size].decode("utf-8", "ignore")
+        text = msgspec.json.encode(found)
+        if len(text) <= contract.RESULT_INLINE_MAX or size < _SUMMARY_MIN:
+            return text.decode()
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def _say_error(found: Result, finding: Finding) -> None:
+    if finding.phase is Phase.SUCCEEDED:
+        return
+    found.error_code = finding.error_code or ""
+    found.error_family = finding.family or ""
+    found.error_message = contract.clip(finding.message)
+    outcome = finding.outcome
+    if outcome is None:
+        return
+    found.clear_session = outcome.clear_session or None
+    if outcome.login_url:
+        found.error_meta = {"loginUrl": outcome.login_url}
+    if 0 < (until := outcome.retry_not_before or 0) // SECOND <= LAST_SECOND:
+        found.retry_not_before = rfc3339(until)
+
+
+def _say_pod(found: Result, job: Job, known: Facts) -> None:
+    name = lifecycle.agent_container(job)
+    attempt = lifecycle.decisive(known, name) or (known.attempts[-1] if known.attempts else None)
+    if attempt is None:
+        return
+    container = lifecycle.agent_in(attempt, name) or Container(name)
+    found.exit_code = container.exit_code
+    found.signal = _SIGNALS.get(container.exit_code or 0)
+    found.pod = PodEnd(
+        name=attempt.pod,
+        node=attempt.node,
+        container=name,
+        reason=container.reason or attempt.reason,
+        exit_code=container.exit_code,
+        started_at=_time(container.started_at),
+        finished_at=_time(container.finished_at),
+    )
+
+
+def _time(at: int | None) -> str:
+    """The epoch is what the kubelet reports for a process that never ran: unknown as well."""
+    return rfc3339(at) if at else ""
+
+
+def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
+    found.summary = seen.claim.text if seen.claim and seen.claim.text else seen.tail
+    if job.wishes.output != OUTPUT_CLAUDE:
+        return
+    found.session_id = found.session_display_id = seen.session_id
+    found.model = seen.model
+    found.provider = "anthropic"
+    found.tool_calls, found.subagents = seen.tool_calls, seen.subagents
+    if seen.claim is not None:
+        _say_claim(found, job, seen, seen.claim)
+
+
+def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
+    found.stop_reason = claim.stop_reason
+    found.num_turns, found.duration_ms = _turns(seen, claim), _duration_ms(seen, claim)
+    found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
+    found.permission_denials = claim.permission_denials
+    found.usage_basis = "session" if job.ids.session else "per_run"
+    if claim.models:
+        found.usage = Usage(
+            input_tokens=sum(m.input_tokens for m in claim.models),
+            cached_input_tokens=sum(m.cache_read_tokens for m in claim.models),
+            cache_creation_input_tokens=sum(m.cache_creation_tokens for m in claim.models),
+            output_tokens=sum(m.output_tokens for m in claim.models),
+        )
+    found.model_usage = {
+        m.model: Usage(
+            m.input_tokens, m.cache_read_tokens, m.cache_creation_tokens, m.output_tokens, m.cost_usd
+        )
+        for m in claim.models
+    }
+    found.result_json = _raw(claim.raw)
+
+
+def _turns(seen: AgentLog, claim: Claim) -> int | None:
+    """A result event counts the turns since the one before it; the log knows those of the whole run."""
+    return None if claim.turns is None else max(claim.turns, seen.turns)
+
+
+def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:
+    """Likewise: from the first init to the last result, unless the agent itself says that it was longer."""
+    if claim.duration_ms is None or seen.init_at is None:
+        return claim.duration_ms
+    return max(claim.duration_ms, (claim.at - seen.init_at) // 1_000_000)
+
+
+def _raw(line: bytes) -> msgspec.Raw | None:
+    """The agent's own result event as it came, if a strict reader of JSON will take it."""
+    try:
+        text = line.decode()
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return msgspec.Raw(text.encode())

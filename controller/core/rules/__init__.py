@@ -1,0 +1,1 @@
+"""What to do: each rule in the module of its concern. `core/reconcile.py` has the ordered list."""

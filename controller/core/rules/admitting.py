@@ -1,0 +1,85 @@
+"""Starts the runs that may start, tells the others what they wait for, turns away what is no run."""
+
+from collections.abc import Iterable
+
+from controller.core import admission, result
+from controller.core.actions import PatchJob, Plan, TellJob
+from controller.core.contract import ErrorCode, Keys, Phase, Reason, Status
+from controller.core.model import Job, Now
+from controller.core.rules import publishing
+from controller.core.snapshot import Policy, Run, Snapshot, Standing
+
+
+def reject_invalid(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """A suspended Job that is no run gets phase and result, and parallelism 0 so that nobody can start it."""
+    actions: list[PatchJob | TellJob] = []
+    for run in seen.runs:
+        if not admission.is_waiting(run.job) or not (said := admission.problem(run.job)):
+            continue
+        code = ErrorCode.ADAPTER_FAILED if run.job.ids.agent else ErrorCode.AGENT_ID_INVALID
+        ended = result.rejected(run.job, Reason.INVALID_RUN, said, code)
+        standing = Standing(Phase.REJECTED, Reason.INVALID_RUN, said)
+        extra = {Status.RESULT: result.fit(ended)}
+        patch = publishing.patch(
+            run, standing, now, policy, why="reject", extra=extra, spec={"parallelism": 0}
+        )
+        actions += [patch, _tell(run.job, "Rejected", said, warning=True)]
+    return Plan(tuple(actions))
+
+
+def admit_or_queue(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """Each waiting run is started if its slot has a place, else told at once what it waits for."""
+    verdicts = admission.decide(seen, policy)
+    actions: list[PatchJob | TellJob] = []
+    for run in sorted(seen.runs, key=lambda run: (run.job.created_at, run.job.name)):
+        verdict = verdicts.get(run.job.uid)
+        if verdict is None:
+            continue
+        if verdict.phase is Phase.STARTING:
+            actions += _admit(run, verdict, now, policy)
+        elif run.job.phase is None or run.job.status.get(Status.REASON) != verdict.reason:
+            actions += _queue(run, verdict, now, policy)
+    return Plan(tuple(actions))
+
+
+def _admit(run: Run, verdict: Standing, now: Now, policy: Policy) -> Iterable[PatchJob | TellJob]:
+    patch = publishing.patch(
+        run,
+        verdict,
+        now,
+        policy,
+        why="admit",
+        spec={"suspend": False},
+        template_labels=_missing_labels(run.job, Keys(policy.domain)),
+    )
+    return patch, *_tell_oddities(run.job), _tell(run.job, "Admitted", "The run has been started.")
+
+
+def _queue(run: Run, verdict: Standing, now: Now, policy: Policy) -> Iterable[PatchJob | TellJob]:
+    patch = publishing.patch(run, verdict, now, policy, why="queue")
+    return patch, *_tell_oddities(run.job), _tell(run.job, "Queued", verdict.message)
+
+
+def _tell_oddities(job: Job) -> list[TellJob]:
+    """What is odd about a Job is told once, with its first phase."""
+    if job.phase is not None:
+        return []
+    return [_tell(job, "OddInput", f"{odd.where}: {odd.what}", warning=True) for odd in job.oddities]
+
+
+def _missing_labels(job: Job, keys: Keys) -> dict[str, str]:
+    """Identity labels of the Job that its pod template lacks: pods of a run carry its labels."""
+    own = {
+        keys.agent_id: job.ids.agent,
+        keys.run_id: job.ids.run,
+        keys.adapter_type: job.ids.adapter,
+        keys.task_id: job.ids.task,
+        keys.session_id: job.ids.session,
+        keys.company_id: job.ids.company,
+    }
+    present = dict(job.template_labels)
+    return {key: value for key, value in own.items() if value and key not in present}
+
+
+def _tell(job: Job, reason: str, note: str, *, warning: bool = False) -> TellJob:
+    return TellJob(job.namespace, job.name, job.uid, reason, note, warning)

@@ -1,0 +1,81 @@
+"""Ends a run: once its Job is over and its log is read, terminal phase and result are written, once."""
+
+from dataclasses import replace
+
+from controller.core import facts, lifecycle, result, verdict
+from controller.core.actions import Plan, ReadPods, TellJob
+from controller.core.contract import TERMINAL, Phase, Status
+from controller.core.model import Now
+from controller.core.rules import publishing
+from controller.core.rules.merging import merge
+from controller.core.snapshot import Attempt, Export, Policy, Run, Snapshot, Standing
+from controller.core.transcript import AttemptLog, LogState
+
+
+def conclude(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """Every run whose Job is over gets phase and result as soon as its log is read, or given up on."""
+    return merge(_conclude(seen, run, now, policy) for run in seen.runs if is_over(run))
+
+
+def is_settled(run: Run, policy: Policy) -> bool:
+    """Nothing more will be written about this run: its result is on it and its trace is safe, or given up."""
+    job = run.job
+    if job.phase not in TERMINAL or Status.RESULT not in job.status:
+        return False
+    traced = Status.TRACE_EXPORTED in job.status or run.export is Export.GIVEN_UP
+    return (traced or not policy.tracing) and all(pod.ended for pod in run.pods)
+
+
+def is_over(run: Run) -> bool:
+    """Kubernetes says that no pod of this run will run again, and we have not concluded it yet."""
+    job = run.job
+    named = job.ids.agent and job.ids.run and job.ids.adapter
+    return bool(named) and job.finished is not None and job.phase not in TERMINAL
+
+
+def awaited(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan | None:
+    """What a run that is over waits for: certainty about its pods, its log. None: it can be concluded."""
+    attempt = lifecycle.decisive(facts.gather(run), lifecycle.agent_container(run.job))
+    if not run.pods_certain and _looks_unfinished(run, attempt):
+        return Plan((ReadPods(run.job.namespace, run.job.uid),))
+    if not lifecycle.unread(run, run.log(attempt.uid) if attempt else None):
+        return None
+    mark = f"drain:{run.job.uid}"
+    left = policy.log_drain_seconds - (now.mono - seen.since.get(mark, now.mono))
+    return Plan(look_again=left, marks=(mark,)) if left > 0 else None
+
+
+def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
+    if (waits := awaited(seen, run, now, policy)) is not None:
+        return waits
+    known = facts.gather(run)
+    attempt = lifecycle.decisive(known, lifecycle.agent_container(run.job))
+    log = run.log(attempt.uid) if attempt else None
+    if lifecycle.unread(run, log):
+        log = _given_up(log)
+    finding = verdict.conclude(run, log)
+    extra = {
+        Status.RESULT: result.fit(result.document(run, known, log, finding)),
+        Status.FACTS: facts.encode(known),
+    }
+    standing = Standing(finding.phase, finding.reason, finding.message)
+    patch = publishing.patch(run, standing, now, policy, why="result", extra=extra)
+    told = f"{finding.phase}/{finding.reason}: {finding.message}"
+    job = run.job
+    warning = finding.phase is not Phase.SUCCEEDED
+    return Plan((patch, TellJob(job.namespace, job.name, job.uid, "ResultRecorded", told, warning=warning)))
+
+
+def _looks_unfinished(run: Run, attempt: Attempt | None) -> bool:
+    """The Job is over, but its agent's end was not seen: the watch of pods may lag behind that of Jobs."""
+    if attempt is None:
+        return True
+    container = lifecycle.agent_in(attempt, lifecycle.agent_container(run.job))
+    return container is None or container.exit_code is None or any(not pod.ended for pod in run.pods)
+
+
+def _given_up(log: AttemptLog | None) -> AttemptLog | None:
+    """A log that could not be read to its end in time: honest about what is missing of it."""
+    if log is None:
+        return None
+    return replace(log, state=LogState.TRUNCATED if log.seen.lines else LogState.MISSING)

@@ -1,0 +1,40 @@
+"""Many plans into one: one patch per Job, the earliest time to look again, all marks. Order is kept."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from controller.core.actions import Action, PatchJob, Plan
+
+
+def merge(plans: Iterable[Plan]) -> Plan:
+    """One plan out of many: one patch per Job, in the place of its first."""
+    actions: list[Action] = []
+    patches: dict[str, PatchJob] = {}
+    waits: list[float] = []
+    marks: list[str] = []
+    for plan in plans:
+        marks += plan.marks
+        if plan.look_again is not None:
+            waits.append(plan.look_again)
+        for action in plan.actions:
+            if not isinstance(action, PatchJob):
+                actions.append(action)
+            elif action.job_uid in patches:
+                joined = _join(patches[action.job_uid], action)
+                actions[actions.index(patches[action.job_uid])] = patches[action.job_uid] = joined
+            else:
+                actions.append(action)
+                patches[action.job_uid] = action
+    return Plan(tuple(actions), min(waits, default=None), tuple(dict.fromkeys(marks)))
+
+
+def _join(first: PatchJob, second: PatchJob) -> PatchJob:
+    """Both patches of one Job as one; where they differ the earlier rule wins. A version guard stays."""
+    return replace(
+        first,
+        version=first.version or second.version,
+        annotations={**second.annotations, **first.annotations},
+        spec={**second.spec, **first.spec},
+        template_labels={**second.template_labels, **first.template_labels},
+        why=f"{first.why}+{second.why}",
+    )

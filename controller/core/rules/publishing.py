@@ -1,0 +1,105 @@
+"""What is written about a run: a standing and what is known -> the annotations that differ from today's.
+
+Owns which keys go together in one patch. When a patch is due is decided by the rules that call it.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from controller.core import facts, lifecycle
+from controller.core.actions import PatchJob
+from controller.core.contract import LIVE, SCHEMA, TERMINAL, Keys, Status, clip, rfc3339
+from controller.core.model import Job, Now
+from controller.core.snapshot import Policy, Run, Standing
+from controller.core.spans import tree
+from controller.core.transcript import AgentLog
+
+
+def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be written
+    run: Run,
+    standing: Standing,
+    now: Now,
+    policy: Policy,
+    *,
+    why: str,
+    extra: Mapping[str, str | None] | None = None,
+    spec: Mapping[str, bool | int | None] | None = None,
+    template_labels: Mapping[str, str] | None = None,
+) -> PatchJob:
+    """The patch that makes the Job say where its run stands, with everything that rides along."""
+    wanted = {
+        **_standing(run.job, standing, now, policy),
+        **_riders(run, standing, now, policy),
+        **(extra or {}),
+    }
+    if Status.RESULT in run.job.status:
+        wanted.pop(Status.RESULT, None)  # Once per Job: what a host may have read is never replaced.
+    keys = Keys(policy.domain)
+    return PatchJob(
+        namespace=run.job.namespace,
+        name=run.job.name,
+        job_uid=run.job.uid,
+        version=run.job.version,
+        annotations={
+            keys.status(name): value for name, value in wanted.items() if run.job.status.get(name) != value
+        },
+        spec=spec or {},
+        template_labels=template_labels or {},
+        why=why,
+    )
+
+
+def identity(run: Run) -> dict[str, str]:
+    """Session and model as the agent reports them: what lets a lost run be resumed."""
+    pod = lifecycle.newest_pod(run)
+    log = run.log(pod.uid) if pod else None
+    seen = log.seen if log else AgentLog()
+    known = {Status.SESSION_ID: seen.session_id, Status.MODEL: seen.model}
+    return {name: value for name, value in known.items() if value}
+
+
+def _standing(job: Job, standing: Standing, now: Now, policy: Policy) -> dict[str, str | None]:
+    moved = (job.phase, job.status.get(Status.REASON)) != (standing.phase, standing.reason)
+    return {
+        Status.SCHEMA: SCHEMA,
+        Status.PHASE: standing.phase,
+        Status.REASON: standing.reason,
+        Status.MESSAGE: clip(standing.message),
+        Status.SINCE: rfc3339(now.wall) if moved else job.status.get(Status.SINCE),
+        Status.TRACE_ID: tree.trace_id(job, policy),
+    }
+
+
+def _riders(run: Run, standing: Standing, now: Now, policy: Policy) -> dict[str, str | None]:
+    riders: dict[str, str | None] = {**identity(run)}
+    if standing.phase in LIVE:
+        riders[Status.OBSERVED_AT] = rfc3339(now.wall)
+        riders[Status.HEARTBEAT_SECONDS] = str(policy.heartbeat_seconds)
+    if standing.phase in TERMINAL:
+        riders |= dict.fromkeys((Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS))
+    if (pod := lifecycle.newest_pod(run)) is not None:
+        riders[Status.POD] = f"{pod.name}/{pod.uid}"
+        log = run.log(pod.uid)
+        riders |= _progress(log.seen) if log else {}
+    if (known := facts.gather(run)).attempts:
+        riders[Status.FACTS] = facts.encode(known)
+    return riders
+
+
+def _progress(seen: AgentLog) -> dict[str, str | None]:
+    if seen.last_at is None:
+        return {}
+    counters = {
+        "turns": seen.turns,
+        "toolCalls": seen.tool_calls,
+        "toolErrors": seen.tool_errors,
+        "subagents": seen.subagents,
+        "inputTokens": seen.input_tokens,
+        "retries": seen.retries,
+        "lines": seen.lines,
+    }
+    return {
+        Status.LAST_OUTPUT_AT: rfc3339(seen.last_at),
+        Status.PROGRESS: msgspec.json.encode({k: v for k, v in counters.items() if v}).decode(),
+    }

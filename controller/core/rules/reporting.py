@@ -1,0 +1,108 @@
+"""Says where a live run stands: phase changes at once, reasons when they last, heartbeats in between.
+
+Keeps the number of writes small: 4 to 5 patches for a normal run besides heartbeats (contract §2).
+"""
+
+from typing import Final
+
+from controller.core import admission, facts, lifecycle
+from controller.core.actions import Plan
+from controller.core.contract import LIVE, RANK, SECOND, TERMINAL, Phase, Reason, Status, instant
+from controller.core.model import Now
+from controller.core.rules import concluding, publishing
+from controller.core.rules.merging import merge
+from controller.core.snapshot import Policy, Run, Snapshot, Standing
+
+_FACTS_AFTER_RESULT_SECONDS: Final = 2.0
+"""A result that was seen is secured this long after, if no terminal patch has come by then (contract §2)."""
+
+
+def report(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """Every live run says its phase, reason, session and model, and that it has been seen alive."""
+    live = [run for run in seen.runs if _is_reported(run) and not _ends_now(seen, run, now, policy)]
+    return merge(_report(seen, run, now, policy) for run in live)
+
+
+def _ends_now(seen: Snapshot, run: Run, now: Now, policy: Policy) -> bool:
+    """The terminal patch is due, and takes the heartbeat away: nothing else may ride on it."""
+    return concluding.is_over(run) and concluding.awaited(seen, run, now, policy) is None
+
+
+def _is_reported(run: Run) -> bool:
+    job = run.job
+    if not (job.ids.agent and job.ids.run and job.ids.adapter) or job.phase in TERMINAL:
+        return False
+    if job.external_queue and job.suspended:
+        return True
+    return not admission.is_waiting(job) and not job.suspended
+
+
+def _report(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
+    standing = _forward(run, _standing(run))
+    if _at_once(run, standing):
+        return Plan((publishing.patch(run, standing, now, policy, why="report"),))
+    waits = [
+        _heartbeat_in(run, standing, now, policy),
+        _settled_in(seen, run, standing, now, policy),
+        _facts_in(seen, run, now),
+    ]
+    open_ = [(left, mark) for left, mark in waits if left is not None]
+    if any(left <= 0 for left, _ in open_):
+        return Plan((publishing.patch(run, standing, now, policy, why="heartbeat"),))
+    marks = tuple(mark for _, mark in open_ if mark)
+    return Plan(look_again=min((left for left, _ in open_), default=None), marks=marks)
+
+
+def _standing(run: Run) -> Standing:
+    job = run.job
+    if not (job.external_queue and job.suspended):
+        return lifecycle.standing(run)
+    said = f"Waits in the queue {job.external_queue}, which is not ours."
+    return Standing(job.phase or Phase.QUEUED, Reason.EXTERNAL_QUEUE, said)
+
+
+def _forward(run: Run, standing: Standing) -> Standing:
+    """A phase never goes back: what looks like it is told as the phase that was already reached."""
+    written = run.job.phase
+    if written is None or RANK[standing.phase] >= RANK[written]:
+        return standing
+    if written is Phase.FINISHING:
+        return Standing(Phase.FINISHING, Reason.AGENT_FINISHED, standing.message)
+    return Standing(written, Reason.NEW_ATTEMPT, standing.message)
+
+
+def _at_once(run: Run, standing: Standing) -> bool:
+    if run.job.phase is None:
+        return True
+    if standing.phase is Phase.RUNNING and run.job.phase is not Phase.RUNNING:
+        return True
+    return any(name not in run.job.status for name in publishing.identity(run))
+
+
+def _heartbeat_in(run: Run, standing: Standing, now: Now, policy: Policy) -> tuple[float | None, str]:
+    if standing.phase not in LIVE:
+        return None, ""
+    observed = instant(run.job.status.get(Status.OBSERVED_AT, ""))
+    if observed is None:
+        return 0.0, ""
+    age = (now.wall - observed) / SECOND
+    # A clock that was set back must not silence the heartbeat: an instant of the future counts as overdue.
+    return (0.0 if age < -1 else policy.heartbeat_seconds - age), ""
+
+
+def _settled_in(
+    seen: Snapshot, run: Run, standing: Standing, now: Now, policy: Policy
+) -> tuple[float | None, str]:
+    if (run.job.phase, run.job.status.get(Status.REASON)) == (standing.phase, standing.reason):
+        return None, ""
+    mark = f"standing:{run.job.uid}:{standing.phase}:{standing.reason}"
+    return policy.settle_seconds - (now.mono - seen.since.get(mark, now.mono)), mark
+
+
+def _facts_in(seen: Snapshot, run: Run, now: Now) -> tuple[float | None, str]:
+    if not any(log.seen.claim for log in run.logs):
+        return None, ""
+    if run.job.status.get(Status.FACTS) == facts.encode(facts.gather(run)):
+        return None, ""
+    mark = f"claimed:{run.job.uid}"
+    return _FACTS_AFTER_RESULT_SECONDS - (now.mono - seen.since.get(mark, now.mono)), mark

@@ -1,0 +1,51 @@
+"""When a run's trace is handed over, and when its acceptance is written down. `spans` builds it."""
+
+from controller.core import facts
+from controller.core.actions import ExportTrace, PatchJob, Plan, TellJob
+from controller.core.contract import TERMINAL, Keys, Status, rfc3339
+from controller.core.model import Now
+from controller.core.rules import following
+from controller.core.rules.merging import merge
+from controller.core.snapshot import Export, Policy, Run, Snapshot
+from controller.core.spans import tree
+from controller.core.transcript import LogState
+
+
+def export(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """A concluded run whose logs have all been read hands its whole trace over, once."""
+    return merge(_export(seen, run, now, policy) for run in seen.runs if _is_due(run, policy))
+
+
+def _export(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
+    mark = f"trace:{run.job.uid}"
+    left = policy.log_drain_seconds - (now.mono - seen.since.get(mark, now.mono))
+    if left > 0 and not _logs_are_read(run, policy):
+        return Plan(look_again=left, marks=(mark,))
+    known = facts.decode(run.job.status.get(Status.FACTS, ""))
+    return Plan((ExportTrace(run.job.uid, tree.build(run, known, policy)),))
+
+
+def _is_due(run: Run, policy: Policy) -> bool:
+    concluded = run.job.phase in TERMINAL and Status.RESULT in run.job.status
+    unsent = Status.TRACE_EXPORTED not in run.job.status and run.export is Export.NONE
+    return policy.tracing and concluded and unsent
+
+
+def _logs_are_read(run: Run, policy: Policy) -> bool:
+    """No log is being read, and none of a pod that is still there remains to be asked for."""
+    return not following.of_run(run, policy) and all(log.state is not LogState.READING for log in run.logs)
+
+
+def record(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """`trace-exported` is written only after the collector accepted the trace."""
+    keys = Keys(policy.domain)
+    actions: list[PatchJob | TellJob] = []
+    for run in seen.runs:
+        job = run.job
+        if run.export is not Export.ACCEPTED or Status.TRACE_EXPORTED in job.status:
+            continue
+        at = {keys.status(Status.TRACE_EXPORTED): rfc3339(now.wall)}
+        actions.append(PatchJob(job.namespace, job.name, job.uid, annotations=at, why="trace"))
+        told = f"Trace {job.uid.replace('-', '')} was accepted by the collector."
+        actions.append(TellJob(job.namespace, job.name, job.uid, "TraceExported", told))
+    return Plan(tuple(actions))

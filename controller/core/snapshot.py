@@ -1,0 +1,115 @@
+"""Everything that a rule may look at: runs, pods, logs and marks of one slot, and the policy in force.
+
+The engine fills these values; only `reconcile` and what it calls reads them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from controller.core.contract import Phase, Reason
+from controller.core.model import Container, Ids, Job, Pod, Slot
+from controller.core.transcript import AttemptLog
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One pod of a run, as long as it could be seen."""
+
+    pod: str
+    uid: str
+    created_at: int
+    node: str = ""
+    scheduled_at: int | None = None
+    phase: str = ""
+    reason: str = ""
+    containers: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All attempts, oldest first. `left_out`: middle ones that did not fit into the annotation."""
+
+    attempts: tuple[Attempt, ...] = ()
+    left_out: int = 0
+
+
+class Export(StrEnum):
+    """How far the trace of a run is. A restart begins at NONE unless the annotation says it was accepted."""
+
+    NONE = "none"
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    GIVEN_UP = "given-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A Job with everything known about it."""
+
+    job: Job
+    pods: tuple[Pod, ...] = ()
+    """Oldest first."""
+    logs: tuple[AttemptLog, ...] = ()
+    export: Export = Export.NONE
+    pods_certain: bool = False
+    """The pods have been read from the API server itself since the Job was over."""
+
+    def log(self, pod_uid: str) -> AttemptLog | None:
+        """The log of the agent's container in that pod, None if it was never asked for."""
+        return next((log for log in self.logs if log.pod_uid == pod_uid), None)
+
+
+class Ghost(NamedTuple):
+    """A Job that vanished from the watch. It holds its place until the cluster confirms that nothing runs."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything known about one slot at one moment. The order of runs and pods carries no meaning."""
+
+    slot: Slot
+    runs: tuple[Run, ...] = ()
+    strays: tuple[Pod, ...] = ()
+    """Pods whose Job is not known."""
+    ghosts: tuple[Ghost, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """Uids of Jobs whose cached state may be older than our own last write."""
+    settled_runs: tuple[Ids, ...] = ()
+    """Ids of Jobs of this slot that are over and published, and so not among `runs` any more."""
+    fresh: bool = False
+    """Both caches are synced and neither is stale. Without it nothing is admitted or stopped."""
+    since: Mapping[str, float] = field(default_factory=dict)
+    """Mark (see `actions.Plan`) -> monotonic second at which this controller first saw it hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decisions depend on."""
+
+    domain: str = "paperclip.io"
+    agent_concurrency: int = 1
+    heartbeat_seconds: int = 60
+    start_timeout_seconds: int = 600
+    log_drain_seconds: int = 300
+    settle_seconds: float = 5.0
+    """How long a reason of the same phase must last before it is written (contract §2)."""
+    tracing: bool = False
+    trace_parent: str = "link"
+    """`link` or `parent`: what the host's traceparent becomes."""
+    cluster_name: str = ""
+    service_name: str = "agent-runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Phase and reason with one human sentence."""
+
+    phase: Phase
+    reason: Reason
+    message: str = ""

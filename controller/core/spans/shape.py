@@ -1,0 +1,79 @@
+"""How spans keep within bounds: attributes that fit, times that fit into the parent, whole seconds.
+
+Owns the limits of a trace. It knows nothing about runs.
+"""
+
+import math
+from dataclasses import replace
+from typing import Final
+
+from controller.core.contract import SECOND, clip
+from controller.core.spantree import Attribute, Span
+
+MAX_SPANS: Final = 5_000
+"""Per trace. With attributes as short as ours that is about 2 MB; Tempo refuses traces above 5 MB."""
+MAX_EVENTS: Final = 128
+"""Per span (OpenTelemetry's default SpanLimits)."""
+TEXT_MAX: Final = 1024
+"""Bytes of one attribute value."""
+NAME_MAX: Final = 128
+"""Bytes of a name that is part of a span's name."""
+_INT_MAX: Final = 2**63 - 1
+"""OTLP's int_value; also the latest instant that every backend can hold."""
+
+Pair = tuple[str, Attribute | None]
+Attributes = tuple[tuple[str, Attribute], ...]
+
+
+def attributes(*pairs: Pair) -> Attributes:
+    """The pairs that have a value, each cut to what OTLP and backends hold. None, "" and () are unknown."""
+    fitted = ((key, _fitted(value)) for key, value in pairs)
+    return tuple((key, value) for key, value in fitted if value is not None and value not in ("", ()))
+
+
+def name(text: str) -> str:
+    """Text for a span's name or a low-cardinality value."""
+    return short(text, NAME_MAX)
+
+
+def short(text: str, limit: int = TEXT_MAX) -> str:
+    """One line of at most `limit` bytes."""
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
+    return clip(text, limit)
+
+
+def _fitted(value: Attribute | None) -> Attribute | None:
+    match value:
+        case bool() | None:
+            return value
+        case str():
+            return short(str(value))
+        case int():
+            return max(-_INT_MAX, min(value, _INT_MAX))
+        case float():
+            return value if math.isfinite(value) else None
+    return tuple(short(item, NAME_MAX) for item in value[:8])
+
+
+def storable(at: int) -> int:
+    """An instant that OTLP can hold."""
+    return max(0, min(at, _INT_MAX))
+
+
+def fit(span: Span, parent: Span) -> Span:
+    """The span as a child of `parent`: not outside of it, not ending before it starts."""
+    start = max(parent.start, min(span.start, parent.end))
+    end = max(start, min(span.end, parent.end))
+    return replace(span, parent=parent.id, start=start, end=end)
+
+
+def covering(at: int, *seen: int) -> int:
+    """The latest instant that `at` can stand for, judging by what was seen, in nanoseconds.
+
+    Kubernetes cuts its times down to whole seconds; log lines have nanoseconds. A line of 12:00:05.7 and an
+    end at "12:00:05" do not contradict each other: the end was not before .7.
+    """
+    if at % SECOND:
+        return at
+    return max([at, *(min(moment, at + SECOND - 1) for moment in seen)])

@@ -1,0 +1,167 @@
+"""A finished run -> its trace as a value: ids, times, attributes, links.
+
+    RUN <pipeline>              Job created -> Job over
+    ├── queued                  Job created -> started
+    ├── attempt <n>             see attempt_part
+    └── finalizing              last container finished -> Job over
+
+A pure function of the Job, the facts kept on it and the agent's logs: every controller makes the same spans
+at any time, which is what makes a second export harmless. It looks at no pods or clocks, and never raises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
+from controller.core import lifecycle
+from controller.core.contract import Phase, Status, instant
+from controller.core.model import Job
+from controller.core.snapshot import Attempt, Facts, Policy, Run
+from controller.core.spans import agent_part, attempt_part, ids, run_part
+from controller.core.spans import conventions as names
+from controller.core.spans.attempt_part import Part, Story
+from controller.core.spans.shape import MAX_SPANS, Attributes, attributes, covering, fit, storable
+from controller.core.spantree import Span, SpanKind, SpanLink, SpanTree
+
+
+def trace_id(job: Job, policy: Policy) -> str:
+    """The id of a run's trace, 32 hex digits; known as soon as the Job is."""
+    remote = _submitter(job)
+    return remote.trace_id if remote and policy.trace_parent == "parent" else ids.of_trace(job.uid)
+
+
+def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
+    """The trace of a finished run; a valid partial one that says so where facts or logs are missing."""
+    stories = _stories(run, facts)
+    root = _root_span(run, stories, policy)
+    parts = [attempt_part.part(story, root) for story in stories]
+    frame = [_queued(run.job, stories, root)]
+    frame += [span for part in parts for span in part.frame]
+    if (last := _finalizing(run.job, stories, root)) is not None:
+        frame.append(last)
+    shown = frame[: MAX_SPANS - 1]
+    tools = _tools(parts, MAX_SPANS - 1 - len(frame))
+    dropped = _dropped(stories, tools, len(frame) - len(shown))
+    about = run_part.about(run.job, facts, stories, policy) + dropped
+    return SpanTree(
+        trace_id=trace_id(run.job, policy),
+        resource=run_part.resource(run.job, policy),
+        spans=(replace(root, attributes=about), *shown, *tools),
+    )
+
+
+def _stories(run: Run, facts: Facts) -> list[Story]:
+    attempts = list({attempt.uid: attempt for attempt in facts.attempts}.values())
+    limits = [later.created_at for later in attempts[1:]]
+    front = (len(attempts) + 1) // 2
+    over = _over_at(run, attempts)
+    return [
+        Story(
+            job=run.job,
+            attempt=attempt,
+            number=index + 1 + (facts.left_out if index >= front else 0),
+            agent=run_part.pipeline(run.job),
+            container=lifecycle.agent_container(run.job),
+            log=run.log(attempt.uid),
+            limit=limits[index] if index < len(limits) else over,
+            verdict=run_part.verdict(run.job) if index == len(attempts) - 1 else None,
+        )
+        for index, attempt in enumerate(attempts)
+    ]
+
+
+def _over_at(run: Run, attempts: Sequence[Attempt]) -> int:
+    """When the Job was over: as it says itself, else as its phase says, else the last that was seen of it."""
+    job = run.job
+    said = instant(job.status.get(Status.SINCE, ""))
+    finished = job.finished.at if job.finished else None
+    order = (
+        (said, job.completed_at, finished)
+        if job.phase is Phase.REJECTED
+        else (job.completed_at, finished, said)
+    )
+    for at in (*order, job.deleted_at):
+        if at is not None:
+            return at
+    seen = [job.created_at, *(a.created_at for a in attempts)]
+    seen += [c.finished_at for a in attempts for c in a.containers if c.finished_at is not None]
+    logs = (run.log(a.uid) for a in attempts)
+    seen += [log.seen.last_at for log in logs if log and log.seen.last_at is not None]
+    return max(seen)
+
+
+def _submitter(job: Job) -> ids.Remote | None:
+    return ids.remote(job.wishes.traceparent)
+
+
+def _root_span(run: Run, stories: Sequence[Story], policy: Policy) -> Span:
+    """The root without its attributes: the frame that everything else has to fit into."""
+    job, remote = run.job, _submitter(run.job)
+    result, _ = run_part.verdict(job)
+    adopted = remote is not None and policy.trace_parent == "parent"
+    link = None
+    if remote is not None and not adopted:
+        link = SpanLink(remote.trace_id, remote.span_id, attributes((names.LINK_KIND, "submitter")))
+    start = storable(job.created_at)
+    over = _over_at(run, [story.attempt for story in stories])
+    return Span(
+        id=ids.of_span(job.uid, "run"),
+        parent=remote.span_id if remote and adopted else "",
+        name=f"RUN {run_part.pipeline(job)}".rstrip(),
+        kind=SpanKind.SERVER,
+        start=start,
+        end=max(start, storable(covering(over, *(story.ended_at for story in stories)))),
+        links=(link,) if link else (),
+        error=_exit_of_last(stories) if result in names.BAD_RESULTS else None,
+    )
+
+
+def _exit_of_last(stories: Sequence[Story]) -> str:
+    container = stories[-1].hosts_agent if stories else None
+    return f"exit code {container.exit_code}" if container and container.exit_code else ""
+
+
+def _queued(job: Job, stories: Sequence[Story], root: Span) -> Span:
+    """Until the Job was started; a run that never was waited all its life."""
+    starts = [story.attempt.created_at for story in stories]
+    starts += [] if job.started_at is None else [job.started_at]
+    span = Span(
+        id=ids.of_span(job.uid, "queued"),
+        parent=root.id,
+        name="queued",
+        kind=SpanKind.INTERNAL,
+        start=root.start,
+        end=min(starts, default=root.end),
+        attributes=attributes((names.QUEUE_NAME, job.external_queue)),
+    )
+    return fit(span, root)
+
+
+def _finalizing(job: Job, stories: Sequence[Story], root: Span) -> Span | None:
+    """From the end of the last pod to the Job's: Kubernetes' own time."""
+    over = max((story.ended_at for story in stories), default=root.end)
+    if over >= root.end:
+        return None
+    span_id = ids.of_span(job.uid, "finalizing")
+    return fit(Span(span_id, root.id, "finalizing", SpanKind.INTERNAL, over, root.end), root)
+
+
+def _tools(parts: Sequence[Part], room: int) -> list[Span]:
+    """As many tool spans as there is room for, oldest first; a parent is never cut off from its child."""
+    found = (
+        span
+        for part in parts
+        if part.sitting is not None and part.invoked is not None
+        for span in agent_part.tools(part.sitting, part.invoked)
+    )
+    return list(islice(found, max(0, room)))
+
+
+def _dropped(stories: Sequence[Story], shown: Sequence[Span], frames: int) -> Attributes:
+    calls = sum(len(story.log.seen.tools) for story in stories if story.log)
+    before = sum(story.log.seen.dropped for story in stories if story.log)
+    kept = sum(1 for span in shown if span.name.startswith(names.OPERATION_EXECUTE_TOOL))
+    return attributes(
+        (names.TOOL_CALLS_DROPPED, before + calls - kept or None),
+        (names.SPANS_DROPPED, frames or None),
+    )

@@ -1,0 +1,132 @@
+"""What is concluded from an agent's log: the frozen outcome of folding its lines.
+
+The folds themselves are `agents/`; how much of a log could be read is said by LogState.
+Instants are ints of nanoseconds since the epoch, taken from the kubelet's timestamps, one clock for all.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One use of a tool. `ended_at` None: no end was seen (still running, or it died with its agent)."""
+
+    id: str
+    name: str
+    parent: str
+    """Id of the Agent tool call whose subagent made this call; empty for the main agent."""
+    started_at: int
+    ended_at: int | None = None
+    failed: bool = False
+    subagent: str = ""
+    """For a tool that starts a subagent: its type. Such a call ends when its task ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that happened at one instant: an API retry, a compaction, a rate limit."""
+
+    at: int
+    name: str
+    details: tuple[tuple[str, str | int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUsage:
+    """Tokens and cost of one model, as the agent claims them."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_creation_tokens: int
+    cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The agent's last result event: its claim, not the controller's finding. None: it did not say."""
+
+    at: int
+    raw: bytes
+    """The event's line as it came; empty if it was longer than the fold keeps."""
+    subtype: str = ""
+    is_error: bool = False
+    api_error_status: int | None = None
+    text: str = ""
+    """`result`, else the errors, one a line."""
+    stop_reason: str = ""
+    terminal_reason: str = ""
+    turns: int | None = None
+    duration_ms: int | None = None
+    duration_api_ms: int | None = None
+    cost_usd: float | None = None
+    models: tuple[ModelUsage, ...] = ()
+    permission_denials: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLog:
+    """All that is concluded from the lines of one container's log so far. Times are the kubelet's."""
+
+    lines: int = 0
+    bytes: int = 0
+    odd_lines: int = 0
+    """Lines that are not what the agent's format promises (stderr shares the log)."""
+    cut_lines: int = 0
+    first_at: int | None = None
+    last_at: int | None = None
+    session_id: str = ""
+    model: str = ""
+    agent_version: str = ""
+    init_at: int | None = None
+    """First time the agent said that it is ready."""
+    claim: Claim | None = None
+    turn_open: bool = False
+    """The agent has said something since its last result (or has given none yet)."""
+    tasks_live: int = 0
+    """Background tasks (subagents, shells) that have not ended."""
+    assistant_lines: int = 0
+    assistant_error: str = ""
+    """Category of the newest error that the agent put on an assistant message."""
+    retrying: str = ""
+    """Error category while the newest event is an API retry; empty otherwise."""
+    retries: int = 0
+    turns: int = 0
+    """Model messages of the main agent seen so far (distinct ids)."""
+    tool_calls: int = 0
+    tool_errors: int = 0
+    subagents: int = 0
+    input_tokens: int = 0
+    """As far as the stream tells: input plus cache reads and writes, once per message id."""
+    tools: tuple[ToolCall, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    tail: str = ""
+    """The last words: the newest assistant texts, or the last lines of a text log; capped."""
+    dropped: int = 0
+    """Tool calls and moments beyond the caps, counted but not kept."""
+    limited_until: int | None = None
+    """When the provider's quota resets (ns), while the newest word on it is a rejection."""
+
+
+class LogState(StrEnum):
+    """How much of a log is known. READING: more may come."""
+
+    READING = "reading"
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLog:
+    """The log of the agent's container in one pod."""
+
+    pod_uid: str
+    state: LogState
+    seen: AgentLog
+    streaming: bool = False
+    """A stream is open, or was open until the log's end."""
+    final: bool = False
+    """The follower has been told that the container has ended: the next end of the log is its last."""

@@ -1,0 +1,280 @@
+"""How a run that is over has ended: evidence of Job, pods and log -> phase, reason and a sentence.
+
+The ordered list JUDGES is the table: the first that knows an answer gives it. Unknown is never success.
+It writes nothing; `result` makes the document for the host out of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from controller.core import diagnosis, facts, lifecycle
+from controller.core.agents import outcomes, words
+from controller.core.contract import (
+    OUTPUT_TEXT,
+    SECOND,
+    ErrorCode,
+    ErrorFamily,
+    Phase,
+    Reason,
+    Status,
+    clip,
+    instant,
+)
+from controller.core.model import Container, Job, Pod
+from controller.core.snapshot import Attempt, Run
+from controller.core.transcript import AgentLog, AttemptLog, LogState
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The controller's finding on a run that is over."""
+
+    reason: Reason
+    message: str
+    code: ErrorCode | None = None
+    outcome: outcomes.Outcome | None = None
+    """What the agent's own words were classified as, if they decided."""
+
+    @property
+    def phase(self) -> Phase:
+        """The terminal phase that belongs to the reason."""
+        return _PHASES.get(self.reason, Phase.FAILED)
+
+    @property
+    def error_code(self) -> ErrorCode | None:
+        """The code that hosts know; None for a success."""
+        if self.phase is Phase.SUCCEEDED:
+            return None
+        return self.code or _CODES.get(self.reason, ErrorCode.ADAPTER_FAILED)
+
+    @property
+    def family(self) -> ErrorFamily | None:
+        """What a host bases retries on."""
+        return self.outcome.family if self.outcome else None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What there is to judge by. `attempt`: the decisive one, else the last; `pod`: the newest, if seen."""
+
+    job: Job
+    attempt: Attempt | None
+    container: Container | None
+    pod: Pod | None
+    log: LogState
+    seen: AgentLog
+
+
+_SAID_MAX: Final = 512
+"""Bytes of an agent's own error text that a message quotes."""
+
+_PHASES: Final[Mapping[Reason, Phase]] = {
+    Reason.COMPLETED: Phase.SUCCEEDED,
+    Reason.COMPLETED_HUNG: Phase.SUCCEEDED,
+    Reason.DEADLINE_EXCEEDED: Phase.TIMED_OUT,
+    Reason.STALLED_TOO_LONG: Phase.TIMED_OUT,
+    Reason.CANCELLED_BY_HOST: Phase.CANCELLED,
+    Reason.JOB_DELETED: Phase.CANCELLED,
+    Reason.EXTERNALLY_SUSPENDED: Phase.CANCELLED,
+    Reason.INVALID_RUN: Phase.REJECTED,
+}
+
+_CODES: Final[Mapping[Reason, ErrorCode]] = {
+    Reason.DEADLINE_EXCEEDED: ErrorCode.TIMEOUT,
+    Reason.STALLED_TOO_LONG: ErrorCode.TIMEOUT,
+    Reason.CANCELLED_BY_HOST: ErrorCode.CANCELLED,
+    Reason.EXTERNALLY_SUSPENDED: ErrorCode.CANCELLED,
+    Reason.JOB_DELETED: ErrorCode.JOB_DELETED_EXTERNALLY,
+    Reason.TRUNCATED_OUTPUT: ErrorCode.CLAUDE_TRUNCATED,
+    Reason.IMAGE_PULL_FAILED: ErrorCode.POD_SCHEDULE_FAILED,
+    Reason.CONFIG_ERROR: ErrorCode.POD_SCHEDULE_FAILED,
+    Reason.INIT_FAILED: ErrorCode.POD_SCHEDULE_FAILED,
+    Reason.UNSCHEDULABLE: ErrorCode.POD_SCHEDULE_FAILED,
+    Reason.START_TIMEOUT: ErrorCode.POD_SCHEDULE_FAILED,
+    Reason.POD_MISSING: ErrorCode.POD_SCHEDULE_FAILED,
+}
+
+_DISRUPTIONS: Final[Mapping[str, Reason]] = {
+    "Evicted": Reason.EVICTED,
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "TerminationByKubelet": Reason.EVICTED,
+    "Preempting": Reason.PREEMPTED,
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "NodeLost": Reason.NODE_LOST,
+    "NodeShutdown": Reason.NODE_LOST,
+    "Terminated": Reason.NODE_LOST,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+}
+"""`reason` of a pod, or of its DisruptionTarget condition -> ours. The words are Kubernetes'."""
+
+
+class _Stop(msgspec.Struct):
+    reason: str = ""
+    at: str = ""
+
+
+def conclude(run: Run, log: AttemptLog | None) -> Finding:
+    """The finding on a run whose Job is over. `log`: that of the decisive attempt, None if it never began."""
+    known = facts.gather(run)
+    name = lifecycle.agent_container(run.job)
+    attempt = lifecycle.decisive(known, name) or (known.attempts[-1] if known.attempts else None)
+    evidence = Evidence(
+        job=run.job,
+        attempt=attempt,
+        container=lifecycle.agent_in(attempt, name) if attempt else None,
+        pod=lifecycle.newest_pod(run),
+        log=log.state if log else LogState.MISSING,
+        seen=log.seen if log else AgentLog(),
+    )
+    for judge in JUDGES:
+        if (finding := judge(evidence)) is not None:
+            return finding
+    return Finding(Reason.UNKNOWN, "The Job is over, but how its agent ended could not be observed.")
+
+
+def stop_reason(job: Job) -> tuple[Reason, int] | None:
+    """Our own recorded stop of this Job: its reason and instant; None if there is none that can be read."""
+    try:
+        stop = msgspec.json.decode(job.status.get(Status.STOP, "{}"), type=_Stop)
+        return Reason(stop.reason), instant(stop.at) or 0
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _stopped(seen: Evidence) -> Finding | None:
+    """Our stop decides, unless the agent had ended by itself before it (contract §3)."""
+    if (stop := stop_reason(seen.job)) is None:
+        return None
+    reason, at = stop
+    ended = seen.container.finished_at if seen.container else None
+    if ended is not None and ended // SECOND < at // SECOND:
+        return None
+    said = seen.job.status.get(Status.MESSAGE, "").strip() or f"The run was stopped: {reason}."
+    return Finding(reason, said)
+
+
+def _timed_out(seen: Evidence) -> Finding | None:
+    finished = seen.job.finished
+    if finished is None or finished.reason != "DeadlineExceeded":
+        return None
+    if stop_reason(seen.job) is not None:
+        return None  # The deadline was our own stop, which came after the agent's end.
+    limit = seen.job.deadline_seconds
+    said = f"The run took longer than its activeDeadlineSeconds ({limit} s) and was ended by Kubernetes."
+    return Finding(Reason.DEADLINE_EXCEEDED, said)
+
+
+def _disrupted(seen: Evidence) -> Finding | None:
+    if seen.attempt is None or (seen.container is not None and seen.container.exit_code == 0):
+        return None
+    reason = _DISRUPTIONS.get(seen.attempt.reason)
+    if reason is None:
+        return None
+    return Finding(reason, f"Pod {seen.attempt.pod} was ended by the cluster: {seen.attempt.reason}.")
+
+
+def _never_started(seen: Evidence) -> Finding | None:
+    if seen.attempt is None:
+        return _no_pod_seen(seen.job)
+    if seen.container is not None and lifecycle.has_started(seen.container):
+        return None
+    if seen.container is not None:
+        return Finding(
+            Reason.CONFIG_ERROR, f"The agent's container could not start: {seen.container.reason}."
+        )
+    failed = next((c for c in seen.attempt.containers if c.init and c.exit_code), None)
+    if failed is not None:
+        said = f"Init container {failed.name} exited with {failed.exit_code}."
+        return Finding(Reason.INIT_FAILED, said)
+    if seen.pod is not None and seen.pod.uid == seen.attempt.uid:
+        found = diagnosis.of_start(seen.pod)
+        return Finding(found.failure, found.message)
+    return Finding(Reason.UNKNOWN, "The pod went before its agent's container was seen to start.")
+
+
+def _no_pod_seen(job: Job) -> Finding:
+    """What was not observed is unknown, not gone: Kubernetes may have counted pods that we never saw."""
+    if job.failed or job.succeeded or job.condition("Complete"):
+        return Finding(Reason.UNKNOWN, "The Job is over, and its pods went before they could be seen.")
+    return Finding(Reason.POD_MISSING, "The Job is over and no pod of it has ever been seen.")
+
+
+def _out_of_memory(seen: Evidence) -> Finding | None:
+    container = seen.container
+    if container is None or container.reason != "OOMKilled" or container.exit_code == 0:
+        return None
+    return Finding(Reason.OOM_KILLED, f"Container {container.name} was killed for using too much memory.")
+
+
+def _exit_unknown(seen: Evidence) -> Finding | None:
+    if seen.container is None or seen.container.exit_code is not None:
+        return None
+    return Finding(Reason.UNKNOWN, "The agent's container was last seen running; its exit code is unknown.")
+
+
+def _agent_said(seen: Evidence) -> Finding | None:
+    if seen.job.wishes.output == OUTPUT_TEXT:
+        return None
+    outcome = outcomes.classify(seen.seen)
+    if outcome is not None:
+        return Finding(outcome.reason, _failed(seen.seen, outcome), outcome.code, outcome)
+    if seen.seen.claim is None or _exit_code(seen) != 0:
+        return None
+    return Finding(Reason.COMPLETED, _completed(seen.seen))
+
+
+def _gave_no_result(seen: Evidence) -> Finding | None:
+    if seen.job.wishes.output == OUTPUT_TEXT or seen.seen.claim is not None:
+        return None
+    said = _exit_said(seen)
+    if seen.log is LogState.MISSING:
+        return Finding(Reason.NO_RESULT, f"{said}; its log can't be had, so its result is unknown.")
+    if seen.seen.assistant_lines:
+        return Finding(Reason.TRUNCATED_OUTPUT, f"{said} in the middle of its work, without a result.")
+    if seen.seen.lines > seen.seen.odd_lines or _exit_code(seen) == 0:
+        return Finding(Reason.NO_RESULT, f"{said} without having given a result.")
+    return None
+
+
+def _container_said(seen: Evidence) -> Finding:
+    if _exit_code(seen) == 0:
+        return Finding(Reason.COMPLETED, "The program exited with 0.")
+    return Finding(Reason.CONTAINER_ERROR, f"{_exit_said(seen)}.")
+
+
+JUDGES: Final[tuple[Callable[[Evidence], Finding | None], ...]] = (
+    _stopped,  # what we ended ourselves ended for our reason
+    _timed_out,  # the host's own deadline
+    _disrupted,  # the cluster took the pod away
+    _never_started,  # there is no agent to ask
+    _out_of_memory,  # the kernel's word counts more than the agent's last one
+    _exit_unknown,  # unknown is never success
+    _agent_said,  # its own last result, with its exit code
+    _gave_no_result,  # it promised a result and gave none
+    _container_said,  # the exit code alone
+)
+
+
+def _exit_code(seen: Evidence) -> int | None:
+    return seen.container.exit_code if seen.container else None
+
+
+def _exit_said(seen: Evidence) -> str:
+    code = _exit_code(seen)
+    names = {137: " (SIGKILL)", 143: " (SIGTERM)", 139: " (SIGSEGV)", 130: " (SIGINT)"}
+    return f"The agent's container exited with {code}{names.get(code or 0, '')}"
+
+
+def _completed(seen: AgentLog) -> str:
+    if not seen.turns:
+        return "The agent reported success."
+    return f"The agent reported success after {seen.turns} turn{'' if seen.turns == 1 else 's'}."
+
+
+def _failed(seen: AgentLog, outcome: outcomes.Outcome) -> str:
+    said = words.shown(seen.claim.text) if seen.claim else seen.assistant_error
+    return clip(f"The agent reported {outcome.reason}: {said}", _SAID_MAX) if said else f"{outcome.reason}."

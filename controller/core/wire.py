@@ -1,0 +1,121 @@
+"""The fields of Kubernetes' JSON that are read, as msgspec structs; whatever else an object holds is skipped.
+
+Shapes only, in Kubernetes' spelling. Meaning is given to them in `parse`.
+"""
+
+# ruff: noqa: N815, D101 — Kubernetes' own names, documented by its API reference
+
+import msgspec
+
+
+class Owner(msgspec.Struct, gc=False):
+    kind: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class Meta(msgspec.Struct):
+    name: str
+    uid: str
+    resourceVersion: str
+    namespace: str = ""
+    creationTimestamp: str = ""
+    deletionTimestamp: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    ownerReferences: list[Owner] | None = None
+
+
+class Condition(msgspec.Struct, gc=False):
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    message: str | None = None
+    lastTransitionTime: str | None = None
+
+
+class ContainerSpec(msgspec.Struct, gc=False):
+    name: str = ""
+    image: str = ""
+    restartPolicy: str | None = None
+
+
+class PodSpec(msgspec.Struct):
+    containers: list[ContainerSpec] | None = None
+    initContainers: list[ContainerSpec] | None = None
+    nodeName: str = ""
+
+
+class TemplateMeta(msgspec.Struct):
+    labels: dict[str, str] | None = None
+
+
+class Template(msgspec.Struct):
+    metadata: TemplateMeta | None = None
+    spec: PodSpec | None = None
+
+
+class JobSpec(msgspec.Struct):
+    template: Template | None = None
+    suspend: bool | None = None
+    parallelism: int | None = None
+    completions: int | None = None
+    backoffLimit: int | None = None
+    activeDeadlineSeconds: int | None = None
+    ttlSecondsAfterFinished: int | None = None
+
+
+class JobStatus(msgspec.Struct):
+    conditions: list[Condition] | None = None
+    startTime: str | None = None
+    completionTime: str | None = None
+    active: int | None = None
+    failed: int | None = None
+    succeeded: int | None = None
+
+
+class Job(msgspec.Struct):
+    metadata: Meta
+    spec: JobSpec
+    status: JobStatus = msgspec.field(default_factory=JobStatus)
+
+
+class State(msgspec.Struct, gc=False):
+    reason: str | None = None
+    message: str | None = None
+    exitCode: int | None = None
+    signal: int | None = None
+    startedAt: str | None = None
+    finishedAt: str | None = None
+
+
+class States(msgspec.Struct):
+    waiting: State | None = None
+    running: State | None = None
+    terminated: State | None = None
+
+
+class ContainerStatus(msgspec.Struct):
+    name: str = ""
+    image: str = ""
+    restartCount: int = 0
+    state: States | None = None
+
+
+class PodStatus(msgspec.Struct):
+    phase: str = ""
+    reason: str | None = None
+    message: str | None = None
+    conditions: list[Condition] | None = None
+    containerStatuses: list[ContainerStatus] | None = None
+    initContainerStatuses: list[ContainerStatus] | None = None
+
+
+class Pod(msgspec.Struct):
+    metadata: Meta
+    spec: PodSpec = msgspec.field(default_factory=PodSpec)
+    status: PodStatus = msgspec.field(default_factory=PodStatus)
+
+
+class Bare(msgspec.Struct):
+    metadata: dict[str, object] = msgspec.field(default_factory=dict)

@@ -1,0 +1,145 @@
+import json
+
+import pytest
+
+from controller.core.actions import PatchJob, ReadPods, TellJob
+from controller.core.contract import Phase, Reason, Status
+from controller.core.rules import concluding
+from controller.core.snapshot import Export, Run
+from controller.core.transcript import AgentLog, LogState
+from tests.core.builders import (
+    KEYS,
+    POLICY,
+    TRACED,
+    make_ended_pod,
+    make_ids,
+    make_job,
+    make_log,
+    make_open_log,
+    make_over,
+    make_pod,
+    make_run,
+    make_snapshot,
+    make_waiting,
+    now,
+    stamp,
+)
+from tests.core.world import after
+
+OPEN = make_over(log=make_open_log())
+
+
+def conclude(run, at=None, **changes):
+    return concluding.conclude(make_snapshot(run, **changes), at or now(), POLICY)
+
+
+def patch_of(plan):
+    (patch,) = [action for action in plan.actions if isinstance(action, PatchJob)]
+    return patch
+
+
+def status(plan, name):
+    return patch_of(plan).annotations.get(KEYS.status(name))
+
+
+def test_phase_and_result_are_one_patch():
+    job = make_job(phase="Running", notes={Status.OBSERVED_AT: stamp(90), Status.HEARTBEAT_SECONDS: "60"})
+    plan = conclude(make_over(job=job))
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.SUCCEEDED, Reason.COMPLETED)
+    assert json.loads(status(plan, Status.RESULT))["phase"] == Phase.SUCCEEDED
+    assert status(plan, Status.FACTS)
+    assert patch_of(plan).annotations[KEYS.status(Status.OBSERVED_AT)] is None
+    assert (patch_of(plan).version, patch_of(plan).why) == ("7", "result")
+    (told,) = [action for action in plan.actions if isinstance(action, TellJob)]
+    assert (told.reason, told.warning) == ("ResultRecorded", False)
+
+
+def test_a_failure_is_told_as_a_warning():
+    (told,) = [action for action in conclude(make_over(1)).actions if isinstance(action, TellJob)]
+    assert told.warning
+
+
+def test_a_log_that_is_being_read_is_waited_for():
+    plan = conclude(OPEN)
+    assert (plan.actions, plan.look_again, len(plan.marks)) == ((), 300, 1)
+
+
+@pytest.mark.parametrize(
+    ("log", "want"),
+    [
+        pytest.param(make_open_log(), "truncated", id="what was read of it counts"),
+        pytest.param(make_log(state=LogState.READING, seen=AgentLog()), "missing", id="nothing was read"),
+        pytest.param(None, "missing", id="it was never opened"),
+    ],
+)
+def test_a_log_that_never_ends_is_given_up_on(log, want):
+    run = make_run(make_job(over="Complete"), make_ended_pod(0), logs=[log] if log else [])
+    waits = conclude(run)
+    seen = after(make_snapshot(run), waits, now(100))
+    assert concluding.conclude(seen, now(399), POLICY).actions == ()
+    plan = concluding.conclude(seen, now(400), POLICY)
+    assert json.loads(status(plan, Status.RESULT))["log"]["state"] == want
+    assert status(plan, Status.PHASE) == Phase.FAILED
+
+
+def test_the_wall_clock_gives_up_on_no_log():
+    seen = after(make_snapshot(OPEN), conclude(OPEN), now(100))
+    assert concluding.conclude(seen, now(9999, mono=100), POLICY).actions == ()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(make_run(make_job(over="Complete")), id="no pod is to be seen"),
+        pytest.param(make_run(make_job(over="Complete"), make_pod()), id="its pod still runs"),
+    ],
+)
+def test_pods_are_read_again_before_a_job_is_concluded_that_does_not_fit_them(run):
+    (action,) = conclude(run).actions
+    assert isinstance(action, ReadPods)
+    certain = Run(run.job, run.pods, (make_log(),), pods_certain=True)
+    assert status(conclude(certain), Status.PHASE) == Phase.FAILED
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(make_run(make_job(), make_ended_pod(0)), id="a Job that is not over"),
+        pytest.param(make_run(make_waiting()), id="a Job that waits"),
+        pytest.param(make_over(job=make_job(ids=make_ids(adapter=""))), id="what is no run"),
+        pytest.param(make_over(job=make_job(phase="Failed", result=True)), id="what has been concluded"),
+        pytest.param(make_over(job=make_job(phase="Cancelled")), id="a terminal phase, whoever wrote it"),
+    ],
+)
+def test_what_is_not_concluded(run):
+    assert conclude(run).actions == ()
+
+
+def test_a_result_without_a_terminal_phase_is_kept():
+    plan = conclude(make_over(job=make_job(phase="Running", result=True)))
+    assert status(plan, Status.PHASE) == Phase.SUCCEEDED
+    assert KEYS.status(Status.RESULT) not in patch_of(plan).annotations
+
+
+DONE = {"phase": "Failed", "result": True, "over": "x"}
+
+
+@pytest.mark.parametrize(
+    ("run", "policy", "want"),
+    [
+        pytest.param(make_run(make_job(**DONE)), POLICY, True, id="concluded, no traces wanted"),
+        pytest.param(make_run(make_job(**DONE)), TRACED, False, id="its trace is still to come"),
+        pytest.param(
+            make_run(make_job(**DONE, notes={Status.TRACE_EXPORTED: stamp(99)})), TRACED, True, id="traced"
+        ),
+        pytest.param(make_run(make_job(**DONE), export=Export.GIVEN_UP), TRACED, True, id="given up on"),
+        pytest.param(
+            make_run(make_job(**DONE), export=Export.ACCEPTED), TRACED, False, id="not written down"
+        ),
+        pytest.param(make_run(make_job(**DONE), make_pod()), POLICY, False, id="a pod lingers"),
+        pytest.param(make_run(make_job(phase="Failed")), POLICY, False, id="no result"),
+        pytest.param(make_run(make_job(phase="Running", result=True)), POLICY, False, id="no terminal phase"),
+    ],
+)
+def test_what_is_settled(run, policy, want):
+    assert concluding.is_settled(run, policy) is want

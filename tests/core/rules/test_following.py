@@ -1,0 +1,97 @@
+import pytest
+
+from controller.core.contract import Status
+from controller.core.model import ContainerSpec
+from controller.core.rules import following
+from controller.core.snapshot import Export
+from controller.core.transcript import LogState
+from tests.core.builders import (
+    POLICY,
+    TRACED,
+    exited,
+    make_ended_pod,
+    make_ids,
+    make_job,
+    make_log,
+    make_open_log,
+    make_pod,
+    make_run,
+    make_snapshot,
+    now,
+    running,
+    uid_of,
+    waiting,
+)
+
+
+def follows(run, policy=POLICY):
+    return following.follow_logs(make_snapshot(run), now(), policy).actions
+
+
+def test_a_follower_is_told_all_that_it_needs():
+    (follow,) = follows(make_run(make_job(), make_pod()))
+    assert (follow.namespace, follow.pod, follow.pod_uid) == ("agents", "run-1-x", uid_of("run-1-x"))
+    assert (follow.job_uid, follow.container, follow.output) == (
+        uid_of("run-1"),
+        "claude",
+        "claude-stream-json",
+    )
+    assert not follow.ended
+
+
+def test_the_followed_container_is_the_agents():
+    job = make_job(specs=(ContainerSpec("main", "i"), ContainerSpec("log", "i")))
+    (follow,) = follows(make_run(job, make_pod(running("log"), exited(0, "main"))))
+    assert (follow.container, follow.ended) == ("main", True)
+
+
+@pytest.mark.parametrize(
+    ("pod", "log", "ended"),
+    [
+        pytest.param(make_pod(), None, [False], id="a new log"),
+        pytest.param(make_ended_pod(0), None, [True], id="a new log that has ended"),
+        pytest.param(make_pod(), make_open_log(), [], id="one that is being read"),
+        pytest.param(make_ended_pod(0), make_open_log(), [True], id="its reader learns of the end"),
+        pytest.param(make_pod(phase="Failed"), make_open_log(), [True], id="the pod's end is its end"),
+        pytest.param(
+            make_ended_pod(0),
+            make_log(state=LogState.READING, final=True),
+            [],
+            id="its reader knows of the end",
+        ),
+        pytest.param(make_ended_pod(0), make_log(), [], id="one that has been read"),
+        pytest.param(make_pod(waiting()), None, [], id="nothing has started"),
+        pytest.param(make_pod(exited(128, reason="StartError")), None, [], id="nothing ever ran"),
+        pytest.param(make_pod(running("other")), None, [], id="the agent has not been reported"),
+    ],
+)
+def test_what_readers_are_told(pod, log, ended):
+    run = make_run(make_job(), pod, logs=[log] if log else [])
+    assert [follow.ended for follow in follows(run)] == ended
+
+
+@pytest.mark.parametrize(
+    ("job", "policy", "export", "want"),
+    [
+        pytest.param(make_job(), POLICY, Export.NONE, True, id="a live run"),
+        pytest.param(make_job(ids=make_ids(run="")), POLICY, Export.NONE, False, id="what is no run"),
+        pytest.param(make_job(phase="Failed"), POLICY, Export.NONE, False, id="a concluded one"),
+        pytest.param(make_job(phase="Failed"), TRACED, Export.NONE, True, id="a concluded one to be traced"),
+        pytest.param(
+            make_job(phase="Failed", notes={Status.TRACE_EXPORTED: "x"}),
+            TRACED,
+            Export.NONE,
+            False,
+            id="traced",
+        ),
+        pytest.param(make_job(phase="Failed"), TRACED, Export.PENDING, False, id="its trace is on its way"),
+        pytest.param(make_job(phase="Failed"), TRACED, Export.GIVEN_UP, False, id="its trace was given up"),
+    ],
+)
+def test_which_runs_need_their_logs(job, policy, export, want):
+    assert bool(follows(make_run(job, make_pod(), export=export), policy)) is want
+
+
+def test_every_attempt_has_its_own_log():
+    pods = (make_ended_pod(1), make_pod(name="run-1-y", created=50))
+    assert [follow.pod for follow in follows(make_run(make_job(), *pods))] == ["run-1-x", "run-1-y"]

@@ -1,0 +1,173 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.core.contract import Phase, Reason, Status
+from controller.core.rules import publishing, reporting
+from tests.core.builders import (
+    KEYS,
+    POLICY,
+    make_ended_pod,
+    make_ids,
+    make_job,
+    make_log,
+    make_open_log,
+    make_over,
+    make_pod,
+    make_run,
+    make_snapshot,
+    make_waiting,
+    now,
+    stamp,
+    uid_of,
+    waiting,
+)
+from tests.core.world import after
+
+KNOWN = {Status.SESSION_ID: "5e55", Status.MODEL: "claude-opus-5-5"}
+
+
+def report(run, at=None, **changes):
+    return reporting.report(make_snapshot(run, **changes), at or now(), POLICY)
+
+
+def status(plan, name):
+    (patch,) = plan.actions
+    return patch.annotations.get(KEYS.status(name))
+
+
+def live(*pods, observed=99, reason="AgentWorking", phase="Running", logs=(), **notes):
+    """A run that has been reported so many seconds after noon."""
+    known = {Status.OBSERVED_AT: stamp(observed), **KNOWN, **notes}
+    return make_run(make_job(phase=phase, reason=reason, notes=known), *(pods or (make_pod(),)), logs=logs)
+
+
+@pytest.mark.parametrize(
+    ("run", "phase", "reason"),
+    [
+        pytest.param(make_run(), Phase.STARTING, Reason.ADMITTED, id="the first phase"),
+        pytest.param(
+            live(phase="Starting", reason="Admitted"), Phase.RUNNING, Reason.AGENT_STARTING, id="running"
+        ),
+        pytest.param(
+            make_run(
+                make_job(phase="Running", reason="AgentWorking", notes={Status.OBSERVED_AT: stamp(99)}),
+                make_pod(),
+                logs=[make_open_log()],
+            ),
+            Phase.RUNNING,
+            Reason.AGENT_WORKING,
+            id="session and model",
+        ),
+        pytest.param(
+            make_run(make_waiting(external_queue="gpus")),
+            Phase.QUEUED,
+            Reason.EXTERNAL_QUEUE,
+            id="who waits in another queue",
+        ),
+    ],
+)
+def test_what_is_written_at_once(run, phase, reason):
+    plan = report(run)
+    (patch,) = plan.actions
+    assert (patch.why, patch.version) == ("report", "7")
+    standing = (status(plan, Status.PHASE) or run.job.phase, status(plan, Status.REASON) or reason)
+    assert standing == (phase, reason)
+
+
+def test_a_reason_is_written_when_it_has_lasted():
+    run = live(logs=[make_open_log(retrying="overloaded")])
+    first = report(run, now(100))
+    assert (first.actions, first.look_again) == ((), 5.0)
+    seen = after(make_snapshot(run), first, now(100))
+    assert reporting.report(seen, now(104.9), POLICY).actions == ()
+    assert status(reporting.report(seen, now(105), POLICY), Status.REASON) == Reason.AGENT_RETRYING
+
+
+def test_a_reason_that_did_not_last_is_not_written():
+    run = live(logs=[make_open_log(retrying="overloaded")])
+    seen = after(make_snapshot(run), report(run), now(100))
+    calm = replace(seen, runs=(live(logs=[make_open_log()]),))
+    assert reporting.report(calm, now(104), POLICY).marks == ()
+
+
+@pytest.mark.parametrize(
+    ("observed", "due"),
+    [
+        pytest.param(stamp(41), False, id="not before the interval"),
+        pytest.param(stamp(40), True, id="after the interval"),
+        pytest.param(stamp(3700), True, id="the clock was set back an hour"),
+        pytest.param("never", True, id="what cannot be read is overdue"),
+        pytest.param(None, True, id="none yet"),
+    ],
+)
+def test_heartbeats_go_by_the_wall_clock(observed, due):
+    notes = {Status.OBSERVED_AT: observed} if observed else {}
+    job = make_job(phase="Running", reason="AgentWorking", notes={**KNOWN, **notes})
+    plan = report(make_run(job, make_pod(), logs=[make_open_log()]))
+    assert bool(plan.actions) is due
+    if due:
+        assert status(plan, Status.OBSERVED_AT) == stamp(100)
+        assert plan.actions[0].why == "heartbeat"
+    else:
+        assert plan.look_again == 1.0
+
+
+def test_a_result_that_was_seen_is_secured_two_seconds_later():
+    run = live(reason="AgentFinished", phase="Finishing", logs=[make_log()])
+    first = report(run, now(100))
+    assert (first.actions, first.look_again) == ((), 2.0)
+    seen = after(make_snapshot(run), first, now(100))
+    plan = reporting.report(seen, now(102), POLICY)
+    assert status(plan, Status.FACTS)
+    assert reporting.report(after(seen, plan, now(102)), now(110), POLICY).actions == ()
+
+
+def test_a_phase_never_goes_back():
+    run = live(make_pod(waiting()), observed=30, phase="Running")
+    plan = report(run)
+    assert status(plan, Status.PHASE) is None
+    assert status(plan, Status.REASON) == Reason.NEW_ATTEMPT
+
+
+def test_a_phase_that_was_finishing_stays_so_while_the_agent_speaks_again():
+    run = live(observed=30, phase="Finishing", reason="AgentFinished", logs=[make_open_log()])
+    plan = report(run)
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (None, None)
+
+
+def test_a_started_run_that_its_queue_suspended_keeps_its_phase():
+    job = make_job(phase="Running", external_queue="gpus", suspended=True, notes={"observed-at": stamp(3)})
+    plan = report(make_run(job))
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (None, Reason.EXTERNAL_QUEUE)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(make_run(make_waiting()), id="who waits for us"),
+        pytest.param(make_run(make_job(ids=make_ids(run=""))), id="what is no run"),
+        pytest.param(make_run(make_job(phase="Failed", result=True, over="x")), id="what is concluded"),
+        pytest.param(make_run(make_job(phase="Running", suspended=True)), id="who was suspended"),
+        pytest.param(make_over(job=make_job()), id="what is concluded right now"),
+    ],
+)
+def test_of_whom_nothing_is_reported(run):
+    assert report(run).actions == ()
+
+
+def test_a_run_that_is_being_drained_is_still_alive():
+    run = make_run(make_job(over="Complete"), make_ended_pod(0), logs=[make_open_log()])
+    plan = report(run)
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (
+        Phase.FINISHING,
+        Reason.DRAINING_LOG,
+    )
+    assert status(plan, Status.OBSERVED_AT) == stamp(100)
+
+
+def test_marks_name_what_they_measure():
+    run = live(logs=[make_open_log(retrying="overloaded")])
+    (mark,) = report(run).marks
+    assert uid_of("run-1") in mark
+    assert publishing.identity(run) == KNOWN

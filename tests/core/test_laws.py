@@ -1,0 +1,160 @@
+import json
+import os
+import random
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+
+from controller.core import admission
+from controller.core.actions import ExportTrace, FollowLog, PatchJob, RefreshJob
+from controller.core.contract import RANK, RESULT_INLINE_MAX, TERMINAL, Keys, Phase, Status
+from controller.core.reconcile import RULES, reconcile
+from tests.core.strategies import NOW, policies, snapshots
+from tests.core.world import after
+
+LAW = settings(
+    max_examples=int(os.environ.get("RUNHERD_LAW_EXAMPLES", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+KEYS = Keys()
+OURS = {KEYS.status(name) for key, name in vars(Status).items() if key.isupper()}
+SPEC_FIELDS = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}
+
+
+def patches(plan):
+    return [action for action in plan.actions if isinstance(action, PatchJob)]
+
+
+def written(patch, name):
+    return patch.annotations.get(KEYS.status(name))
+
+
+def places(seen):
+    """Places held in the slot, counted by the words of the contract."""
+    held = {ghost.uid for ghost in seen.ghosts}
+    for run in seen.runs:
+        job = run.job
+        over = any(c.type in ("Complete", "Failed") and c.status == "True" for c in job.conditions)
+        if not job.suspended and job.parallelism > 0 and not over and job.deleted_at is None:
+            held.add(job.uid)
+    everywhere = [pod for run in seen.runs for pod in run.pods] + list(seen.strays)
+    held |= {pod.job_uid or pod.uid for pod in everywhere if pod.phase not in ("Succeeded", "Failed")}
+    return held
+
+
+@LAW
+@given(snapshots(), policies())
+def test_no_snapshot_makes_a_rule_raise(seen, policy):
+    for rule in RULES:
+        rule(seen, NOW, policy)
+    reconcile(seen, NOW, policy)
+
+
+@LAW
+@given(snapshots(), policies())
+def test_order_of_runs_pods_and_logs_is_irrelevant(seen, policy):
+    shuffled = random.Random(7)
+
+    def mixed(values):
+        return tuple(shuffled.sample(values, len(values)))
+
+    other = replace(
+        seen,
+        runs=mixed([replace(run, pods=mixed(run.pods), logs=mixed(run.logs)) for run in seen.runs]),
+        strays=mixed(seen.strays),
+        ghosts=mixed(seen.ghosts),
+        doubts=mixed(seen.doubts),
+    )
+    first, second = reconcile(seen, NOW, policy), reconcile(other, NOW, policy)
+    assert sorted(map(repr, first.actions)) == sorted(map(repr, second.actions))
+    assert first.look_again == second.look_again
+    assert set(first.marks) == set(second.marks)
+
+
+@LAW
+@given(snapshots(calm=True), policies())
+def test_planning_twice_changes_nothing(seen, policy):
+    plan = reconcile(seen, NOW, policy)
+    again = reconcile(after(seen, plan, NOW), NOW, policy)
+    # A run that has just been concluded hands over its trace, for which earlier attempts' logs count too.
+    concluded = {patch.job_uid for patch in patches(plan) if "result" in patch.why or "reject" in patch.why}
+    rejected = any("reject" in patch.why for patch in patches(plan))
+    for action in again.actions:
+        traced = isinstance(action, ExportTrace) and action.job_uid in concluded
+        # A rejected Job no longer stands before a younger one of the same run id.
+        freed = rejected and admission.is_waiting(job_of(seen, action))
+        assert traced or freed
+
+
+def job_of(seen, action):
+    return next(run.job for run in seen.runs if run.job.uid == action.job_uid)
+
+
+@LAW
+@given(snapshots(), policies())
+def test_planning_falls_silent_whatever_was_in_doubt(seen, policy):
+    seen = replace(seen, fresh=True)
+    for _ in range(5):
+        plan = reconcile(seen, NOW, policy)
+        seen = after(seen, plan, NOW)
+    assert reconcile(seen, NOW, policy).actions == ()
+
+
+@settings(LAW, max_examples=LAW.max_examples // 3)
+@given(snapshots(), policies())
+def test_without_certain_knowledge_nothing_but_knowledge_is_asked_for(seen, policy):
+    # Cheap to get wrong by one rule only, and then wrong for most snapshots: fewer examples will do.
+    doubtful = replace(seen, doubts=(seen.runs[0].job.uid,))
+    assert {type(action) for action in reconcile(doubtful, NOW, policy).actions} == {RefreshJob}
+    stale = replace(seen, doubts=(), fresh=False)
+    assert {type(action) for action in reconcile(stale, NOW, policy).actions} <= {FollowLog}
+
+
+@LAW
+@given(snapshots(), policies())
+def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
+    plan = reconcile(seen, NOW, policy)
+    left = after(seen, plan, NOW)
+    before = {run.job.uid: run.job for run in seen.runs}
+    behind = {run.job.uid: run.job for run in left.runs}
+    for patch in patches(plan):
+        job = before[patch.job_uid]
+        keeps_to_what_is_ours(patch)
+        moves_forward_only(patch, job)
+        ends_whole(patch, behind[patch.job_uid])
+    assert len({patch.job_uid for patch in patches(plan)}) == len(patches(plan))
+    # Whether a ghost is gone is not known yet when the other actions are carried out.
+    held = places(replace(left, ghosts=seen.ghosts, strays=seen.strays))
+    assert len(held) <= max(policy.agent_concurrency, len(places(seen)))
+
+
+def keeps_to_what_is_ours(patch):
+    assert patch.job_uid
+    assert bool(patch.version) is (patch.why != "trace")
+    assert patch.spec.keys() <= SPEC_FIELDS
+    assert patch.annotations.keys() <= OURS
+    assert patch.annotations or patch.spec
+
+
+def moves_forward_only(patch, job):
+    """A written result is never replaced, a terminal phase never changes, no phase goes back."""
+    phase = written(patch, Status.PHASE)
+    if Status.RESULT in job.status:
+        assert written(patch, Status.RESULT) is None
+    if job.phase in TERMINAL:
+        assert set(patch.annotations) == {KEYS.status(Status.TRACE_EXPORTED)}
+    if phase is not None and job.phase is not None:
+        assert RANK[Phase(phase)] >= RANK[job.phase]
+
+
+def ends_whole(patch, left):
+    """A terminal phase has a result that fits and says why, and no heartbeat beside it."""
+    if written(patch, Status.PHASE) not in TERMINAL:
+        return
+    assert Status.RESULT in left.status
+    assert {Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS}.isdisjoint(left.status)
+    text = written(patch, Status.RESULT)
+    if text is not None:
+        assert len(text.encode()) <= RESULT_INLINE_MAX
+        assert left.phase is Phase.SUCCEEDED or json.loads(text)["errorMessage"]

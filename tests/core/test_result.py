@@ -1,0 +1,225 @@
+import hashlib
+import json
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.core import facts, result, verdict
+from controller.core.contract import RESULT_INLINE_MAX, ErrorCode, Phase, Reason
+from controller.core.model import Wishes
+from controller.core.transcript import AgentLog, LogState, ModelUsage
+from tests.core.builders import (
+    make_claim,
+    make_condition,
+    make_finished_seen,
+    make_ids,
+    make_job,
+    make_log,
+    make_over,
+    make_pod,
+    make_run,
+    make_seen,
+    make_waiting,
+    stamp,
+    uid_of,
+    waiting,
+)
+
+USAGE = (ModelUsage("opus", 10, 20, 30, 40, 0.5), ModelUsage("haiku", 1, 2, 3, 4, None))
+
+
+def whole(run):
+    """The document about a run, its log being that of its first attempt."""
+    log = next(iter(run.logs), None)
+    return result.document(run, facts.gather(run), log, verdict.conclude(run, log))
+
+
+def read(run):
+    return json.loads(result.fit(whole(run)))
+
+
+def said(**claim):
+    return make_log(seen=make_finished_seen(claim=make_claim(**claim)))
+
+
+def test_a_success_says_what_the_agent_claims():
+    found = read(make_over(log=said(models=USAGE, cost_usd=0.5, duration_ms=7, stop_reason="end_turn")))
+    assert (found["runId"], found["jobUid"]) == ("r-run-1", uid_of("run-1"))
+    assert (found["phase"], found["reason"], found["exitCode"]) == (Phase.SUCCEEDED, Reason.COMPLETED, 0)
+    assert found["usage"] == {
+        "inputTokens": 11,
+        "outputTokens": 22,
+        "cachedInputTokens": 33,
+        "cacheCreationInputTokens": 44,
+    }
+    assert (found["usageBasis"], found["costUsd"], found["modelUsage"]["opus"]["costUsd"]) == (
+        "per_run",
+        0.5,
+        0.5,
+    )
+    assert (found["summary"], found["numTurns"], found["durationMs"]) == ("Done.", 3, 7)
+    assert (found["sessionId"], found["sessionDisplayId"]) == ("5e55", "5e55")
+    assert (found["toolCalls"], found["timedOut"]) == (4, False)
+    assert found["log"] == {"state": "complete", "lines": 12, "bytes": 3400}
+    assert found["resultJson"]["subtype"] == "success"
+    assert found["pod"]["node"] == "node-1"
+    assert (found["pod"]["startedAt"], found["pod"]["finishedAt"]) == (stamp(40), stamp(90))
+    assert found.keys().isdisjoint({"errorCode", "errorMessage", "truncated", "sha256"})
+
+
+def test_usage_of_a_resumed_session_says_so():
+    job = make_job(ids=make_ids(session="s-1"))
+    assert read(make_over(job=job))["usageBasis"] == "session"
+
+
+def test_a_raw_run_id_is_told_raw():
+    job = make_job(ids=make_ids(run="r1", raw=(("run", "r/1"),)))
+    assert read(make_over(job=job))["runId"] == "r/1"
+
+
+@pytest.mark.parametrize(
+    ("run", "absent"),
+    [
+        pytest.param(
+            make_over(log=said(turns=None)),
+            {"usage", "modelUsage", "costUsd", "numTurns", "durationMs", "permissionDenials"},
+            id="what the agent does not claim",
+        ),
+        pytest.param(
+            make_over(143, log=make_log(seen=make_seen())),
+            {"usage", "usageBasis", "costUsd", "resultJson", "numTurns", "stopReason"},
+            id="what an agent without a result never said",
+        ),
+        pytest.param(
+            make_over(log=make_log(state=LogState.MISSING, seen=AgentLog())),
+            {"toolCalls", "subagents", "sessionId", "model", "summary", "usage", "usageBasis"},
+            id="what a missing log would have told",
+        ),
+        pytest.param(
+            make_run(make_job(over="x"), make_pod(waiting("ImagePullBackOff"))),
+            {"exitCode", "signal", "toolCalls", "usage"},
+            id="the exit of what never started",
+        ),
+        pytest.param(make_run(make_job(over="x")), {"exitCode", "pod", "signal"}, id="a pod that nobody saw"),
+        pytest.param(
+            make_over(
+                0,
+                log=make_log(seen=AgentLog(lines=2, tail="bye")),
+                job=make_job(wishes=Wishes(output="text")),
+            ),
+            {"toolCalls", "subagents", "provider", "model", "usage"},
+            id="what text does not tell",
+        ),
+    ],
+)
+def test_absent_means_unknown_and_is_never_0(run, absent):
+    found = read(run)
+    assert found.keys().isdisjoint(absent)
+    assert None not in found.values()
+
+
+def test_of_a_log_that_is_missing_nothing_is_counted():
+    found = read(make_over(log=make_log(state=LogState.MISSING, seen=AgentLog())))
+    assert found["log"] == {"state": "missing"}
+
+
+def test_a_start_at_the_epoch_is_the_kubelets_word_for_unknown():
+    run = make_run(make_job(over="x"), make_pod(phase="Failed"))
+    attempt = facts.gather(run)
+    assert "finishedAt" not in read(run)["pod"]
+    assert attempt.attempts
+
+
+def test_a_failure_always_says_why():
+    found = read(make_over(137, log=make_log(seen=make_seen())))
+    assert (found["errorCode"], found["signal"]) == (ErrorCode.CLAUDE_TRUNCATED, "SIGKILL")
+    assert found["errorMessage"]
+
+
+def test_a_quota_says_when_to_come_back_even_if_the_agent_names_no_real_time():
+    seen = make_finished_seen(claim=make_claim("x", api_error_status=429), limited_until=10**40)
+    found = read(make_over(1, log=make_log(seen=seen)))
+    assert (found["errorFamily"], found["reason"]) == ("provider_quota", Reason.QUOTA_EXCEEDED)
+
+
+def test_a_stop_whose_message_is_blank_still_has_an_error_message():
+    stop = {"stop": f'{{"reason":"StartTimeout","at":"{stamp(5)}"}}', "message": " \n"}
+    assert read(make_run(make_job(over="DeadlineExceeded", notes=stop), make_pod(waiting())))["errorMessage"]
+
+
+def test_a_rejection_says_what_is_wrong():
+    found = json.loads(
+        result.fit(result.rejected(make_waiting(), Reason.INVALID_RUN, "no", ErrorCode.ADAPTER_FAILED))
+    )
+    assert (found["phase"], found["errorCode"], found["errorMessage"]) == ("Rejected", "adapter_failed", "no")
+
+
+def test_a_result_event_that_is_no_json_is_left_out():
+    assert "resultJson" not in read(make_over(log=said(raw=b'{"a":"\xff"}')))
+
+
+SIZES = st.sampled_from([0, 1, 300, 9_000, 40_000])
+LETTERS = st.sampled_from(["x", "ü", "☃", "🤖", "\x00", '"'])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(LETTERS, SIZES, SIZES, st.integers(0, 100))
+def test_a_result_fits_whatever_the_agent_says(letter, words, raw, models):
+    usage = tuple(ModelUsage(f"{letter}{n}" * 60, n, n, n, n, 0.1) for n in range(models))
+    event = json.dumps({"result": letter * raw}).encode()
+    run = make_over(log=said(text=letter * words, raw=event, models=usage))
+    unfitted = msgspec.json.encode(whole(run))
+    text = result.fit(whole(run))
+    found = json.loads(text)
+    assert len(text.encode()) <= RESULT_INLINE_MAX
+    assert found["phase"] == Phase.SUCCEEDED
+    if len(unfitted) <= RESULT_INLINE_MAX:
+        assert text.encode() == unfitted
+    else:
+        assert found["sha256"] == hashlib.sha256(unfitted).hexdigest()
+        assert found["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "want"),
+    [
+        pytest.param({"raw": b'"' + b"x" * 20_000 + b'"'}, ["resultJson"], id="the agent's event first"),
+        pytest.param(
+            {"raw": b'"' + b"x" * 20_000 + b'"', "text": "y" * 20_000},
+            ["resultJson", "summary"],
+            id="then the tail of the summary",
+        ),
+        pytest.param(
+            {
+                "raw": b"{}",
+                "models": tuple(ModelUsage(f"{n:0200}", n, n, n, n, None) for n in range(100)),
+            },
+            ["resultJson", "modelUsage"],
+            id="usage by model in between",
+        ),
+    ],
+)
+def test_what_leaves_a_result_is_named_in_order(claim, want):
+    found = read(make_over(log=said(**claim)))
+    assert found["truncated"] == want
+    assert set(want).isdisjoint(found.keys() - {"summary"})
+
+
+def test_the_way_to_log_in_stays_however_much_the_agent_said():
+    text = "Please run /login at https://claude.ai/login?x=1 " + "y" * 40_000
+    found = read(make_over(1, log=said(subtype="error_during_execution", text=text)))
+    assert found["errorMeta"] == {"loginUrl": "https://claude.ai/login?x=1"}
+    assert found["truncated"] == ["resultJson", "summary"]
+
+
+def test_a_cut_summary_keeps_its_beginning():
+    found = read(make_over(log=said(text="".join(f"{n} " for n in range(9000)))))
+    assert found["summary"].startswith("0 1 2 3")
+    assert len(found["summary"]) > 1000
+
+
+def test_a_job_that_is_over_knows_its_deadline():
+    job = make_job(conditions=(make_condition("Failed", "DeadlineExceeded"),), deadline_seconds=9)
+    assert read(make_over(143, over="DeadlineExceeded", job=job))["timedOut"] is True

@@ -1,0 +1,323 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.core import facts, verdict
+from controller.core.contract import ErrorCode, ErrorFamily, Phase, Reason, Status
+from controller.core.model import Container, RunState, Wishes
+from controller.core.snapshot import Facts
+from controller.core.transcript import AgentLog, LogState
+from tests.core.builders import (
+    exited,
+    make_attempt,
+    make_claim,
+    make_condition,
+    make_ended_pod,
+    make_finished_seen,
+    make_job,
+    make_log,
+    make_over,
+    make_pod,
+    make_run,
+    make_seen,
+    make_unscheduled_pod,
+    running,
+    stamp,
+    waiting,
+)
+
+TEXT = Wishes(output="text")
+NOTHING_SAID = make_log(state=LogState.MISSING, seen=AgentLog())
+CUT_SHORT = make_log(seen=make_seen())
+ONLY_STDERR = make_log(seen=AgentLog(lines=3, odd_lines=3))
+
+
+def stopped(reason, seconds):
+    """A job that was stopped by us that many seconds after noon."""
+    record = f'{{"reason":"{reason}","at":"{stamp(seconds)}"}}'
+    return make_job(phase="Running", notes={Status.STOP: record}, deadline_seconds=1)
+
+
+def text(seen=None):
+    return make_log(seen=seen or AgentLog(lines=1, tail="bye"))
+
+
+def judge(run):
+    log = next(iter(run.logs), None)
+    return verdict.conclude(run, log)
+
+
+def failed(pod, reason="BackoffLimitExceeded", log=None, job=None):
+    job = replace(job or make_job(), conditions=(make_condition("Failed", reason),))
+    return make_run(job, *([pod] if pod else []), logs=[log] if log else [])
+
+
+def claimed(subtype, **changes):
+    return make_log(seen=make_finished_seen(claim=make_claim(subtype, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("run", "phase", "reason", "code"),
+    [
+        pytest.param(make_over(), Phase.SUCCEEDED, Reason.COMPLETED, None, id="success and exit 0"),
+        pytest.param(
+            make_over(1),
+            Phase.FAILED,
+            Reason.CONTAINER_ERROR,
+            ErrorCode.ADAPTER_FAILED,
+            id="success and exit 1 is no success",
+        ),
+        pytest.param(
+            make_over(log=claimed("error_max_turns")),
+            Phase.FAILED,
+            Reason.MAX_TURNS,
+            ErrorCode.MAX_TURNS_EXHAUSTED,
+            id="an error and exit 0 is the agent's error",
+        ),
+        pytest.param(
+            make_over(log=CUT_SHORT),
+            Phase.FAILED,
+            Reason.TRUNCATED_OUTPUT,
+            ErrorCode.CLAUDE_TRUNCATED,
+            id="exit 0 in the middle of its work",
+        ),
+        pytest.param(
+            make_over(log=make_log(seen=make_seen(assistant_lines=0))),
+            Phase.FAILED,
+            Reason.NO_RESULT,
+            ErrorCode.ADAPTER_FAILED,
+            id="exit 0 without a result",
+        ),
+        pytest.param(
+            make_over(143, log=make_log(seen=make_seen(assistant_lines=0))),
+            Phase.FAILED,
+            Reason.NO_RESULT,
+            ErrorCode.ADAPTER_FAILED,
+            id="exit 143 without a result",
+        ),
+        pytest.param(
+            make_over(143, log=CUT_SHORT),
+            Phase.FAILED,
+            Reason.TRUNCATED_OUTPUT,
+            ErrorCode.CLAUDE_TRUNCATED,
+            id="exit 143 in the middle of its work",
+        ),
+        pytest.param(
+            make_over(log=NOTHING_SAID),
+            Phase.FAILED,
+            Reason.NO_RESULT,
+            ErrorCode.ADAPTER_FAILED,
+            id="exit 0 and the log is missing",
+        ),
+        pytest.param(
+            make_over(127, log=ONLY_STDERR),
+            Phase.FAILED,
+            Reason.CONTAINER_ERROR,
+            ErrorCode.ADAPTER_FAILED,
+            id="nothing but complaints and an exit code",
+        ),
+        pytest.param(
+            make_over(log=text(), job=make_job(wishes=TEXT)),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="text succeeds by exit 0",
+        ),
+        pytest.param(
+            make_over(3, log=text(), job=make_job(wishes=TEXT)),
+            Phase.FAILED,
+            Reason.CONTAINER_ERROR,
+            ErrorCode.ADAPTER_FAILED,
+            id="text fails by exit 3",
+        ),
+        pytest.param(
+            make_over(log=NOTHING_SAID, job=make_job(wishes=TEXT)),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="text needs no log",
+        ),
+        pytest.param(
+            failed(make_ended_pod(137, containers=(exited(137, reason="OOMKilled"),)), log=make_log()),
+            Phase.FAILED,
+            Reason.OOM_KILLED,
+            ErrorCode.ADAPTER_FAILED,
+            id="the kernel killed it, whatever it said",
+        ),
+        pytest.param(
+            make_over(1, reason="Evicted", log=CUT_SHORT),
+            Phase.FAILED,
+            Reason.EVICTED,
+            ErrorCode.ADAPTER_FAILED,
+            id="evicted",
+        ),
+        pytest.param(
+            make_over(0, reason="Evicted"),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="evicted after its end",
+        ),
+        pytest.param(
+            make_over(1, conditions=(make_condition("DisruptionTarget", "PreemptionByScheduler"),)),
+            Phase.FAILED,
+            Reason.PREEMPTED,
+            ErrorCode.ADAPTER_FAILED,
+            id="preempted",
+        ),
+        pytest.param(
+            make_over(1, conditions=(make_condition("DisruptionTarget", "DeletionByTaintManager"),)),
+            Phase.FAILED,
+            Reason.NODE_LOST,
+            ErrorCode.ADAPTER_FAILED,
+            id="its node was lost",
+        ),
+        pytest.param(
+            make_over(143, over="DeadlineExceeded", log=CUT_SHORT),
+            Phase.TIMED_OUT,
+            Reason.DEADLINE_EXCEEDED,
+            ErrorCode.TIMEOUT,
+            id="the host's own deadline",
+        ),
+        pytest.param(
+            failed(None),
+            Phase.FAILED,
+            Reason.POD_MISSING,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="no pod was ever made",
+        ),
+        pytest.param(
+            make_run(make_job(over="Complete")),
+            Phase.FAILED,
+            Reason.UNKNOWN,
+            ErrorCode.ADAPTER_FAILED,
+            id="complete, but nobody saw its pod",
+        ),
+        pytest.param(
+            failed(None, job=make_job(failed=1)),
+            Phase.FAILED,
+            Reason.UNKNOWN,
+            ErrorCode.ADAPTER_FAILED,
+            id="a pod failed that nobody saw",
+        ),
+        pytest.param(
+            failed(make_unscheduled_pod()),
+            Phase.FAILED,
+            Reason.UNSCHEDULABLE,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="never scheduled",
+        ),
+        pytest.param(
+            failed(make_pod(exited(2, "setup", init=True), waiting("PodInitializing"), phase="Failed")),
+            Phase.FAILED,
+            Reason.INIT_FAILED,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="an init container failed",
+        ),
+        pytest.param(
+            failed(make_pod(exited(128, reason="StartError"), phase="Failed")),
+            Phase.FAILED,
+            Reason.CONFIG_ERROR,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="its process never ran",
+        ),
+        pytest.param(
+            failed(make_pod(waiting("CreateContainerConfigError"))),
+            Phase.FAILED,
+            Reason.CONFIG_ERROR,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="its Secret never came",
+        ),
+        pytest.param(
+            failed(make_pod(waiting("ImagePullBackOff"))),
+            Phase.FAILED,
+            Reason.IMAGE_PULL_FAILED,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="its image never came",
+        ),
+        pytest.param(
+            failed(make_pod(running()), log=make_log()),
+            Phase.FAILED,
+            Reason.UNKNOWN,
+            ErrorCode.ADAPTER_FAILED,
+            id="last seen running",
+        ),
+        pytest.param(
+            failed(
+                make_pod(
+                    Container(
+                        "claude", state=RunState.TERMINATED, reason="ContainerStatusUnknown", exit_code=137
+                    ),
+                    phase="Failed",
+                ),
+                log=NOTHING_SAID,
+            ),
+            Phase.FAILED,
+            Reason.NO_RESULT,
+            ErrorCode.ADAPTER_FAILED,
+            id="the kubelet lost its times",
+        ),
+        pytest.param(
+            failed(
+                make_pod(waiting("ErrImageNeverPull")), "DeadlineExceeded", job=stopped("ImagePullFailed", 60)
+            ),
+            Phase.FAILED,
+            Reason.IMAGE_PULL_FAILED,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="our stop is the reason, not the deadline that we set",
+        ),
+        pytest.param(
+            make_over(143, over="DeadlineExceeded", log=CUT_SHORT, job=stopped("StartTimeout", 90)),
+            Phase.FAILED,
+            Reason.START_TIMEOUT,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="our stop in the second of the end",
+        ),
+        pytest.param(
+            make_over(0, over="DeadlineExceeded", job=stopped("StartTimeout", 91)),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="our stop came after its success",
+        ),
+        pytest.param(
+            make_over(
+                1, over="DeadlineExceeded", log=claimed("error_max_turns"), job=stopped("StartTimeout", 91)
+            ),
+            Phase.FAILED,
+            Reason.MAX_TURNS,
+            ErrorCode.MAX_TURNS_EXHAUSTED,
+            id="our stop came after its failure",
+        ),
+        pytest.param(
+            make_over(0, job=make_job(notes={Status.STOP: '{"x":' + "[" * 50_000})),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="a stop that cannot be read is none",
+        ),
+    ],
+)
+def test_how_a_run_has_ended(run, phase, reason, code):
+    finding = judge(run)
+    assert (finding.phase, finding.reason, finding.error_code) == (phase, reason, code)
+    assert finding.message
+
+
+def test_facts_decide_when_the_pods_have_gone():
+    recorded = facts.encode(Facts((make_attempt(exited(0)),)))
+    run = make_run(make_job(over="Complete", notes={Status.FACTS: recorded}))
+    assert verdict.conclude(run, make_log()).reason is Reason.COMPLETED
+    assert verdict.conclude(run, None).reason is Reason.NO_RESULT
+
+
+def test_the_last_attempt_that_started_decides():
+    pods = (make_ended_pod(1), make_ended_pod(0, name="run-1-y", created=50))
+    run = make_run(make_job(over="Complete", backoff_limit=2), *pods, logs=[make_log("run-1-y")])
+    assert verdict.conclude(run, run.logs[0]).reason is Reason.COMPLETED
+
+
+def test_an_outcome_of_the_agent_carries_its_family():
+    log = make_log(seen=make_finished_seen(claim=make_claim("error_during_execution", api_error_status=529)))
+    finding = judge(make_over(1, log=log))
+    assert (finding.reason, finding.family) == (Reason.UPSTREAM_TRANSIENT, ErrorFamily.TRANSIENT_UPSTREAM)

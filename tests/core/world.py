@@ -1,0 +1,72 @@
+"""What the cluster and the engine make of a plan, as a pure function: the world of the laws.
+
+Knows nothing but merge patches, read logs and marks. Job controller and scheduler stand still.
+"""
+
+from dataclasses import replace
+
+from controller.core.actions import ConfirmGone, ExportTrace, FollowLog, PatchJob, ReadPods, RefreshJob
+from controller.core.contract import Keys, Status
+from controller.core.snapshot import Export
+from controller.core.transcript import AgentLog, AttemptLog, LogState
+
+_SPEC_FIELDS = {
+    "suspend": "suspended",
+    "parallelism": "parallelism",
+    "activeDeadlineSeconds": "deadline_seconds",
+    "ttlSecondsAfterFinished": "ttl_seconds",
+}
+
+
+def after(seen, plan, now):
+    """The same slot once every action of the plan has succeeded and nothing else has happened."""
+    for action in plan.actions:
+        seen = _carried_out(seen, action)
+    return replace(seen, since={mark: seen.since.get(mark, now.mono) for mark in plan.marks})
+
+
+def _carried_out(seen, action):
+    match action:
+        case RefreshJob():
+            return replace(seen, doubts=tuple(uid for uid in seen.doubts if uid != action.job_uid))
+        case ConfirmGone():
+            return replace(
+                seen,
+                ghosts=tuple(ghost for ghost in seen.ghosts if ghost.uid != action.job_uid),
+                strays=tuple(pod for pod in seen.strays if pod.job_uid != action.job_uid),
+            )
+        case _:
+            runs = (_touched(run, action) if run.job.uid == action.job_uid else run for run in seen.runs)
+            return replace(seen, runs=tuple(runs))
+
+
+def _touched(run, action):
+    match action:
+        case PatchJob():
+            return _patched(run, action)
+        case FollowLog():
+            return _followed(run, action)
+        case ExportTrace():
+            return replace(run, export=Export.PENDING)
+        case ReadPods():
+            return replace(run, pods_certain=True)
+        case _:
+            return run
+
+
+def _patched(run, patch):
+    prefix = Keys().status_prefix
+    own = {key.removeprefix(prefix): value for key, value in patch.annotations.items()}
+    if Status.RESULT in own:
+        own[Status.RESULT] = "…"
+    status = {name: value for name, value in {**run.job.status, **own}.items() if value is not None}
+    spec = {_SPEC_FIELDS[name]: value for name, value in patch.spec.items()}
+    labels = tuple({**dict(run.job.template_labels), **patch.template_labels}.items())
+    version = str(int(run.job.version) + 1)
+    return replace(run, job=replace(run.job, status=status, template_labels=labels, version=version, **spec))
+
+
+def _followed(run, follow):
+    known = run.log(follow.pod_uid) or AttemptLog(follow.pod_uid, LogState.READING, AgentLog())
+    others = tuple(log for log in run.logs if log.pod_uid != follow.pod_uid)
+    return replace(run, logs=(*others, replace(known, final=follow.ended)))
