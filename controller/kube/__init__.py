@@ -1,0 +1,1 @@
+"""Talks to Kubernetes: lists, watches, reads logs, holds the lease, carries out actions. Decides nothing."""

@@ -1,0 +1,171 @@
+"""Carries out one Action: patch a Job, tell an Event, read a Job, make sure that one is gone.
+
+Owns how an Action looks on the wire. One call to the API server each (two to confirm an end), none if there
+is nothing to say. It never decides, never repeats, and adds nothing to what the Action asks for.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+
+from controller.core import contract
+from controller.core.actions import ConfirmGone, PatchJob, ReadPods, RefreshJob, TellJob
+from controller.kube import errors
+from controller.kube.api import EVENTS, JOBS, PODS, Kube, micro_time
+
+ENDED: Final = frozenset({"Succeeded", "Failed"})
+
+
+class _Meta(msgspec.Struct):
+    uid: str = ""
+
+
+class _Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+    conditions: list[_Condition] | None = None
+
+
+class _Seen(msgspec.Struct):
+    """As much of an object as is looked at here."""
+
+    metadata: _Meta = msgspec.field(default_factory=_Meta)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+_SEEN = msgspec.json.Decoder(_Seen)
+
+
+class Writer:
+    """The only hand that writes Jobs and Events."""
+
+    def __init__(
+        self, kube: Kube, keys: contract.Keys, *, clock_wall: Callable[[], int], instance: str
+    ) -> None:
+        self._kube = kube
+        self._reporter = f"{keys.domain}/runherd"  # two installations differ in their domain
+        self._clock_wall = clock_wall
+        self._instance = instance
+
+    async def patch_job(self, action: PatchJob) -> bytes | None:
+        """The Job as it is now, None if nothing was asked. NotFound: another uid lives under the name."""
+        body = _merge_patch(action)
+        if body is None:
+            return None
+        try:
+            return await self._kube.patch(JOBS, action.namespace, action.name, msgspec.json.encode(body))
+        except (errors.Refused, errors.Conflict) as e:
+            if _wrong_uid(e):
+                raise errors.NotFound(f"{action.namespace}/{action.name} is another Job by now: {e}") from e
+            raise
+
+    async def tell(self, action: TellJob) -> None:
+        """One Event. Its name follows from what it says: told again, it is there already."""
+        body = msgspec.json.encode(self._event(action))
+        try:
+            await self._kube.create(EVENTS, action.namespace, body)
+        except errors.AlreadyExists:
+            return
+
+    async def refresh(self, action: RefreshJob) -> bytes | None:
+        """The Job, None if there is none of this uid."""
+        return await self._job(action.namespace, action.name, action.job_uid)
+
+    async def pods_of(self, action: ReadPods) -> list[bytes]:
+        """All pods of the Job that the API server knows now."""
+        return [pod async for pod in self._pods(action.namespace, action.job_uid)]
+
+    async def confirm_gone(self, action: ConfirmGone) -> bool:
+        """Is the Job of this uid gone, or over, and no pod of it that could still run?"""
+        job = await self._job(action.namespace, action.name, action.job_uid)
+        if job is not None and not _is_over(_seen(job)):
+            return False  # it only lost the label that it was watched by
+        return not await self._may_run(action.namespace, action.job_uid)
+
+    async def _job(self, namespace: str, name: str, uid: str) -> bytes | None:
+        try:
+            found = await self._kube.get(JOBS, namespace, name)
+        except errors.NotFound:
+            return None
+        return found if _seen(found).metadata.uid == uid else None
+
+    async def _may_run(self, namespace: str, uid: str) -> bool:
+        async with aclosing(self._pods(namespace, uid)) as pods:
+            async for pod in pods:
+                if _seen(pod).status.phase not in ENDED:
+                    return True
+        return False
+
+    async def _pods(self, namespace: str, uid: str) -> AsyncGenerator[bytes, None]:
+        """Every pod of the controller uid, by a consistent list (no resourceVersion), page by page."""
+        selector, token = f"{contract.JOB_UID_LABEL}={uid}", ""
+        while True:
+            page = await self._kube.page(PODS, namespace=namespace, selector=selector, token=token)
+            for pod in page.items:
+                yield bytes(pod)
+            if not page.token:
+                return
+            token = page.token
+
+    def _event(self, action: TellJob) -> dict[str, Any]:
+        note = contract.clip(action.note, contract.MESSAGE_MAX)
+        said = f"{action.job_uid}\n{action.reason}\n{note}"
+        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+        return {
+            "apiVersion": EVENTS.group_version,
+            "kind": "Event",
+            "metadata": {"name": f"{action.name[:236]}.{digest}", "namespace": action.namespace},
+            "eventTime": micro_time(self._clock_wall()),
+            "type": "Warning" if action.warning else "Normal",
+            "reason": action.reason,
+            "action": action.reason,
+            "note": note,
+            "reportingController": self._reporter,
+            "reportingInstance": self._instance[:128],
+            "regarding": {
+                "apiVersion": JOBS.group_version,
+                "kind": "Job",
+                "namespace": action.namespace,
+                "name": action.name,
+                "uid": action.job_uid,
+            },
+        }
+
+
+def _merge_patch(action: PatchJob) -> dict[str, Any] | None:
+    """None: nothing is asked for."""
+    spec: dict[str, Any] = dict(action.spec)
+    if action.template_labels:
+        spec["template"] = {"metadata": {"labels": dict(action.template_labels)}}
+    if not spec and not action.annotations:
+        return None
+    metadata: dict[str, Any] = {"uid": action.job_uid}
+    if action.version:
+        metadata["resourceVersion"] = action.version
+    if action.annotations:
+        metadata["annotations"] = dict(action.annotations)
+    return {"metadata": metadata} | ({"spec": spec} if spec else {})
+
+
+def _wrong_uid(error: errors.KubeError) -> bool:
+    """The Job was deleted and its name used again: 422 for a field that can't change, or a precondition."""
+    return (error.code == 422 and "metadata.uid" in str(error)) or "UID in precondition" in str(error)
+
+
+def _is_over(job: _Seen) -> bool:
+    conditions = job.status.conditions or ()
+    return any(c.type in ("Complete", "Failed") and c.status == "True" for c in conditions)
+
+
+def _seen(raw: bytes) -> _Seen:
+    try:
+        return _SEEN.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise errors.Unavailable(f"an answer that is no object: {e}", 200) from e
