@@ -203,6 +203,16 @@ async def test_a_job_that_is_there_is_not_gone(writer, run):
     assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is False
 
 
+async def test_a_job_that_is_over_is_as_good_as_gone(cluster, writer, run):
+    started = "2026-01-01T00:00:00Z"
+    ended = {"type": "Failed", "status": "True", "reason": "x", "lastTransitionTime": started}
+    target = ended | {"type": "FailureTarget"}
+    over = {"status": {"startTime": started, "conditions": [target, ended]}}
+    cluster.patch("jobs", "default", "run", {"spec": {"suspend": False}})
+    cluster.patch("jobs", "default", "run", over, subresource="status")
+    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is True
+
+
 async def test_a_job_whose_name_was_used_again_is_gone(writer, run):
     assert await writer.confirm_gone(ConfirmGone("default", "run", "older")) is True
 
