@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 SCHEMA: Final = "1"
@@ -247,6 +248,7 @@ def rfc3339(at: int) -> str:
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?([Zz]|[+-]\d\d:\d\d)")
 
 
+@lru_cache(maxsize=1024)
 def instant(text: str) -> int | None:
     """RFC 3339 with up to nanoseconds as nanoseconds since the epoch; None if it is not one."""
     if (found := _INSTANT.fullmatch(text)) is None:

@@ -7,6 +7,8 @@ later (the result's body, foreign annotations) is dropped here, so that a tracke
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -31,6 +33,11 @@ _POD: Final = msgspec.json.Decoder(wire.Pod)
 _BARE: Final = msgspec.json.Decoder(wire.Bare)
 _BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_REPEATING: Final = frozenset({"schema", "phase", "reason", "heartbeat-seconds", "model"})
+_CONDITIONS: Final = frozenset(
+    {"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet", "PodScheduled", "DisruptionTarget"}
+)
+"""The conditions that somebody asks for; a pod has half a dozen more."""
 _ID_NAMES: Final = ("agent", "run", "task", "session", "company")
 
 
@@ -55,7 +62,7 @@ class Parser:
         return Job(
             namespace=sys.intern(meta.namespace),
             name=meta.name,
-            uid=meta.uid,
+            uid=sys.intern(meta.uid),  # its pods hold the same text
             version=meta.resourceVersion,
             created_at=contract.instant(meta.creationTimestamp) or 0,
             slot=self._slot(meta.namespace, labels),
@@ -112,11 +119,7 @@ class Parser:
 
     def _slot(self, namespace: str, labels: Mapping[str, str]) -> Slot:
         keys = self._keys
-        return Slot(
-            sys.intern(namespace),
-            sys.intern(labels.get(keys.agent_id, "")),
-            sys.intern(labels.get(keys.adapter_type, "")),
-        )
+        return _slot(namespace, labels.get(keys.agent_id, ""), labels.get(keys.adapter_type, ""))
 
     def _ids(self, labels: Mapping[str, str], annotations: Mapping[str, str], odd: list[Oddity]) -> Ids:
         found = {name: sys.intern(labels.get(key, "")) for name, key in self._labels.items()}
@@ -125,7 +128,7 @@ class Parser:
             if (value := annotations.get(key)) is None:
                 continue
             if len(value) <= contract.RAW_ID_MAX and contract.sanitise(value) == found[name]:
-                raw.append((name, value))
+                raw.append((name, sys.intern(value)))
             else:
                 odd.append(Oddity(key, _raw_id_trouble(value, found[name])))
         return Ids(**found, raw=tuple(raw))
@@ -165,7 +168,7 @@ class Parser:
     def _status(self, annotations: Mapping[str, str], odd: list[Oddity]) -> Mapping[str, str]:
         prefix = self._keys.status_prefix
         found = {
-            sys.intern(key[len(prefix) :]): value
+            sys.intern(key[len(prefix) :]): _shared(key[len(prefix) :], value)
             for key, value in annotations.items()
             if key.startswith(prefix)
         }
@@ -179,7 +182,36 @@ class Parser:
 
     def _template_labels(self, template: wire.Template) -> tuple[tuple[str, str], ...]:
         labels = (template.metadata and template.metadata.labels) or {}
-        return tuple((key, labels[key]) for key in self._labels.values() if key in labels)
+        return tuple((key, sys.intern(labels[key])) for key in self._labels.values() if key in labels)
+
+
+# What many objects have in common is held once: a tracked run shall stay small. The caches are small too, and
+# take nothing long: they must not become a place to fill.
+
+
+@lru_cache(maxsize=1024)
+def _slot(namespace: str, agent: str, adapter: str) -> Slot:
+    return Slot(sys.intern(namespace), sys.intern(agent), sys.intern(adapter))
+
+
+@lru_cache(maxsize=256)
+def _spec(name: str, image: str, *, init: bool, sidecar: bool) -> ContainerSpec:
+    return ContainerSpec(sys.intern(name), sys.intern(image), init=init, sidecar=sidecar)
+
+
+@lru_cache(maxsize=256)
+def _same(specs: tuple[ContainerSpec, ...]) -> tuple[ContainerSpec, ...]:
+    return specs
+
+
+@lru_cache(maxsize=1024)
+def _plain(kind: str, status: str, reason: str, at: str | None) -> Condition:
+    return Condition(sys.intern(kind), sys.intern(status), sys.intern(reason), "", _at(at))
+
+
+def _shared(name: str, value: str) -> str:
+    """A value of our own annotations; those of a small set are the same object in all Jobs."""
+    return sys.intern(value) if name in _REPEATING else value
 
 
 def _at(text: str | None) -> int | None:
@@ -202,25 +234,20 @@ def _specs(spec: wire.PodSpec | None) -> tuple[ContainerSpec, ...]:
     if spec is None:
         return ()
     inits = tuple(
-        ContainerSpec(sys.intern(c.name), sys.intern(c.image), init=True, sidecar=c.restartPolicy == "Always")
+        _spec(c.name, c.image, init=True, sidecar=c.restartPolicy == "Always")
         for c in spec.initContainers or ()
     )
-    return inits + tuple(
-        ContainerSpec(sys.intern(c.name), sys.intern(c.image)) for c in spec.containers or ()
-    )
+    regular = tuple(_spec(c.name, c.image, init=False, sidecar=False) for c in spec.containers or ())
+    return _same(inits + regular)
 
 
 def _conditions(found: list[wire.Condition] | None) -> tuple[Condition, ...]:
-    return tuple(
-        Condition(
-            sys.intern(c.type),
-            sys.intern(c.status),
-            sys.intern(c.reason or ""),
-            c.message or "",
-            _at(c.lastTransitionTime),
-        )
-        for c in found or ()
-    )
+    return tuple(_condition(c) for c in found or () if c.type in _CONDITIONS)
+
+
+def _condition(found: wire.Condition) -> Condition:
+    plain = _plain(found.type, found.status, found.reason or "", found.lastTransitionTime)
+    return replace(plain, message=found.message) if found.message else plain
 
 
 def _containers(found: list[wire.ContainerStatus] | None, *, init: bool) -> tuple[Container, ...]:
