@@ -1,0 +1,147 @@
+"""Carries out a plan: each action to the writer, the log follower or the exporter; replies into the store.
+
+A refusal skips what is left for that Job, any other failure ends the round; nothing without the lease.
+"""
+
+import asyncio
+from typing import Final
+
+from controller.core import actions
+from controller.core.actions import Action, Plan
+from controller.core.contract import LIVE
+from controller.core.model import Job, Pod, Slot, Unreadable
+from controller.core.snapshot import Export
+from controller.engine.parts import Parts
+from controller.kube import errors
+from controller.kube.lease import LeaseLost
+
+_WRITE_SECONDS: Final = 4.5
+"""A write must be over before another could lead: the Lease leaves 5 s between our deadline and theirs."""
+
+_UNCONFIRMED_RETRY_SECONDS: Final = 2.0
+_EXPORTER_FULL_RETRY_SECONDS: Final = 5.0
+
+
+async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.Refused | None:
+    """Carries the actions out in order. A refusal skips what is left for that Job; others end the round."""
+    refused: errors.Refused | None = None
+    skipped: set[str] = set()
+    for action in plan.actions:
+        if action.job_uid in skipped:
+            continue
+        try:
+            await _act(parts, slot, action)
+        except errors.Refused as error:
+            parts.observer.refused(action, error)
+            if not isinstance(action, actions.TellJob):
+                refused = error
+                skipped.add(action.job_uid)
+    return refused
+
+
+async def _act(parts: Parts, slot: Slot, action: Action) -> None:
+    if not parts.held():
+        raise LeaseLost("the lease ran out")
+    match action:
+        case actions.FollowLog():
+            parts.follower.follow(action)
+        case actions.ExportTrace():
+            _export(parts, slot, action)
+        case _:
+            await _call(parts, slot, action)
+    parts.observer.performed(action)
+
+
+async def _call(parts: Parts, slot: Slot, action: Action) -> None:
+    match action:
+        case actions.PatchJob():
+            await _patch(parts, action)
+        case actions.TellJob():
+            await _tell(parts, action)
+        case actions.RefreshJob():
+            await _refresh(parts, action)
+        case actions.ReadPods():
+            await _read_pods(parts, action)
+        case actions.ConfirmGone():
+            await _confirm(parts, slot, action)
+
+
+async def _patch(parts: Parts, action: actions.PatchJob) -> None:
+    """The reply is taken into the store; where there is none that is certain, the cached Job is in doubt."""
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            reply = await parts.writer.patch_job(action)
+    except TimeoutError as error:
+        parts.store.doubt(action.job_uid)
+        raise errors.Unavailable(f"no answer within {_WRITE_SECONDS} s") from error
+    except errors.Refused:
+        raise
+    except errors.KubeError:
+        parts.store.doubt(action.job_uid)
+        raise
+    if reply is not None:
+        _take_reply(parts, reply)
+
+
+def _take_reply(parts: Parts, reply: bytes) -> None:
+    job = parts.parser.job(reply)
+    if isinstance(job, Unreadable):
+        parts.observer.unreadable(job)
+        return
+    for slot in parts.store.put_reply(job):
+        parts.queue.add(slot)
+    if parts.store.is_settled(job.uid):
+        parts.follower.forget(job.uid)
+
+
+async def _tell(parts: Parts, action: actions.TellJob) -> None:
+    """Events are for people, and best effort: a server that is busy is not asked twice."""
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await parts.writer.tell(action)
+    except errors.Refused:
+        raise
+    except (errors.KubeError, TimeoutError) as error:
+        code = error.code if isinstance(error, errors.KubeError) else 0
+        parts.observer.refused(action, errors.Refused(str(error), code, type(error).__name__))
+
+
+async def _refresh(parts: Parts, action: actions.RefreshJob) -> None:
+    reply = await parts.writer.refresh(action)
+    if reply is not None:
+        _take_reply(parts, reply)
+        return
+    if (job := parts.store.job(action.job_uid)) is not None:
+        for slot in drop_job(parts, job):
+            parts.queue.add(slot)
+
+
+def drop_job(parts: Parts, job: Job) -> set[Slot]:
+    """A Job is not there any more. If it was live it has been taken from under us: somebody must know."""
+    known = parts.store.job(job.uid)
+    if known is not None and known.phase in LIVE:
+        parts.observer.vanished(known)
+    return parts.store.drop_job(job)
+
+
+async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:
+    found = [parts.parser.pod(raw) for raw in await parts.writer.pods_of(action)]
+    pods = [pod for pod in found if isinstance(pod, Pod)]
+    for slot in parts.store.put_pods(action.job_uid, pods):
+        parts.queue.add(slot)
+
+
+async def _confirm(parts: Parts, slot: Slot, action: actions.ConfirmGone) -> None:
+    if not await parts.writer.confirm_gone(action):
+        parts.queue.add_after(slot, _UNCONFIRMED_RETRY_SECONDS)
+        return
+    parts.store.confirm_gone(action.job_uid)
+    parts.follower.forget(action.job_uid)
+    parts.queue.add(slot)
+
+
+def _export(parts: Parts, slot: Slot, action: actions.ExportTrace) -> None:
+    if parts.exporter is not None and parts.exporter.submit(action.job_uid, action.tree):
+        parts.store.put_export(action.job_uid, Export.PENDING)
+    else:
+        parts.queue.add_after(slot, _EXPORTER_FULL_RETRY_SECONDS)

@@ -1,0 +1,256 @@
+"""The latest of everything, by slot: Jobs, Pods, logs, exports. Hands out Snapshots; decides nothing.
+
+Takes changes of the watches and replies to our own writes alike (read-your-writes): the newer version wins.
+A Job that vanishes leaves a ghost, which holds its place until it is confirmed to be gone. A run that is over
+and published leaves only its run id.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from controller.core.contract import TERMINAL, Phase
+from controller.core.model import Ids, Job, Pod, Slot
+from controller.core.rules import concluding
+from controller.core.snapshot import Export, Ghost, Policy, Run, Snapshot
+from controller.core.transcript import AttemptLog
+from controller.engine.groups import Groups
+
+
+class Store:
+    """In-memory state of one controller. Every method that changes it returns the slots it touched."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._jobs: dict[str, Job] = {}
+        self._pods: dict[str, Pod] = {}
+        self._pods_of = Groups[str]()
+        self._active = Groups[Slot]()
+        self._strays = Groups[Slot]()
+        self._ghosts: dict[Slot, dict[str, Ghost]] = {}
+        self._haunted: dict[str, Slot] = {}
+        """Where the ghost of a Job is."""
+        self._settled: dict[Slot, dict[str, Ids]] = {}
+        self._since: dict[Slot, dict[str, float]] = {}
+        self._logs: dict[str, dict[str, AttemptLog]] = {}
+        self._exports: dict[str, Export] = {}
+        self._doubts: set[str] = set()
+        self._certain: set[str] = set()
+
+    # ── What the watches and our own writes say ──────────────────────────────────────────────────
+
+    def put_job(self, job: Job) -> set[Slot]:
+        """A Job as it is now; ignored if a newer version of it is known."""
+        known = self._jobs.get(job.uid)
+        if known is not None and _is_older(job.version, known.version):
+            return set()
+        touched = {job.slot}
+        if known is not None and known.slot != job.slot:
+            self._leave(known)
+            touched.add(known.slot)
+        self._jobs[job.uid] = job
+        touched |= self._exorcise(job.uid)
+        for pod_uid in self._pods_of.of(job.uid):
+            touched |= self._unstray(self._pods[pod_uid])
+        self._settle(job.uid)
+        return touched
+
+    def drop_job(self, job: Job) -> set[Slot]:
+        """A Job is not seen any more. It leaves a ghost if something of it could still run."""
+        known = self._jobs.pop(job.uid, None)
+        self._exports.pop(job.uid, None)
+        self._logs.pop(job.uid, None)
+        self._certain.discard(job.uid)
+        last = known or job
+        self._leave(last)
+        pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
+        could_run = last.finished is None and (not last.suspended or job.uid in self._doubts)
+        self._doubts.discard(job.uid)
+        if could_run or any(not pod.ended for pod in pods):
+            ghost = Ghost(last.namespace, last.name, last.uid)
+            self._ghosts.setdefault(last.slot, {})[job.uid] = ghost
+            self._haunted[job.uid] = last.slot
+        for pod in pods:
+            self._stray(pod)
+        return {last.slot} | {pod.slot for pod in pods}
+
+    def put_pod(self, pod: Pod) -> set[Slot]:
+        """A pod as it is now; ignored if a newer version of it is known."""
+        known = self._pods.get(pod.uid)
+        if known is not None and _is_older(pod.version, known.version):
+            return set()
+        touched: set[Slot] = set()
+        if known is not None and (known.slot, known.job_uid) != (pod.slot, pod.job_uid):
+            touched = self.drop_pod(known)  # its labels were changed: it leaves where it was
+        self._pods[pod.uid] = pod
+        if pod.job_uid:
+            self._pods_of.add(pod.job_uid, pod.uid)
+        job = self._jobs.get(pod.job_uid)
+        if job is None:
+            self._stray(pod)
+            return touched | {pod.slot}
+        self._settle(job.uid)
+        return touched | {job.slot}
+
+    def drop_pod(self, pod: Pod) -> set[Slot]:
+        """A pod is not seen any more."""
+        known = self._pods.pop(pod.uid, pod)
+        self._pods_of.discard(known.job_uid, pod.uid)
+        touched = self._unstray(known)
+        if (job := self._jobs.get(known.job_uid)) is not None:
+            self._settle(job.uid)
+            touched.add(job.slot)
+        return touched
+
+    # ── What our own work says ───────────────────────────────────────────────────────────────────
+
+    def put_reply(self, job: Job) -> set[Slot]:
+        """The server's answer to our own write or read: certain, unless the Job has vanished meanwhile."""
+        if job.uid not in self._jobs:
+            return set()
+        self._doubts.discard(job.uid)
+        return self.put_job(job)
+
+    def doubt(self, job_uid: str) -> None:
+        """A write to this Job had no certain outcome: what is cached of it may be older than the write."""
+        if job_uid in self._jobs:
+            self._doubts.add(job_uid)
+
+    def put_pods(self, job_uid: str, pods: Iterable[Pod]) -> set[Slot]:
+        """All pods of a Job, as the API server itself lists them now: others of it are gone."""
+        listed = {pod.uid: pod for pod in pods}
+        touched = {slot for pod in listed.values() for slot in self.put_pod(pod)}
+        for uid in set(self._pods_of.of(job_uid)) - listed.keys():
+            touched |= self.drop_pod(self._pods[uid])
+        if (job := self._jobs.get(job_uid)) is not None:
+            self._certain.add(job_uid)
+            touched.add(job.slot)
+        return touched
+
+    def job(self, job_uid: str) -> Job | None:
+        """The latest known state of a Job."""
+        return self._jobs.get(job_uid)
+
+    def confirm_gone(self, job_uid: str) -> None:
+        """The cluster says that this Job is gone and nothing of it can run."""
+        self._exorcise(job_uid)
+        for pod_uid in self._pods_of.of(job_uid):
+            self.drop_pod(self._pods[pod_uid])
+
+    def is_settled(self, job_uid: str) -> bool:
+        """Nothing more will be written about this run, or it is not known at all."""
+        job = self._jobs.get(job_uid)
+        return job is None or job_uid in self._settled.get(job.slot, {})
+
+    def put_log(self, job_uid: str, log: AttemptLog) -> set[Slot]:
+        """How far a log has been read, and what it says; of no interest once its run is settled."""
+        job = self._jobs.get(job_uid)
+        if job is None or self.is_settled(job_uid):
+            return set()
+        self._logs.setdefault(job_uid, {})[log.pod_uid] = log
+        return {job.slot}
+
+    def put_export(self, job_uid: str, state: Export) -> set[Slot]:
+        """How far the trace of a run is."""
+        job = self._jobs.get(job_uid)
+        if job is None:
+            return set()
+        self._exports[job_uid] = state
+        self._settle(job_uid)
+        return {job.slot}
+
+    def remember(self, slot: Slot, marks: Iterable[str], mono: float) -> None:
+        """These marks hold now; those that held before and are not named have ended."""
+        before = self._since.pop(slot, {})
+        if held := {mark: before.get(mark, mono) for mark in marks}:
+            self._since[slot] = held
+
+    # ── What rules and people see ────────────────────────────────────────────────────────────────
+
+    def snapshot(self, slot: Slot, *, fresh: bool) -> Snapshot:
+        """Everything known about one slot now."""
+        active = self._active.of(slot)
+        return Snapshot(
+            slot=slot,
+            runs=tuple(self._run(uid) for uid in active),
+            strays=tuple(self._pods[uid] for uid in self._strays.of(slot)),
+            ghosts=tuple(self._ghosts.get(slot, {}).values()),
+            doubts=tuple(uid for uid in active if uid in self._doubts),
+            settled_runs=tuple(self._settled.get(slot, {}).values()),
+            fresh=fresh,
+            since=self._since.get(slot, {}),
+        )
+
+    def slots(self) -> tuple[Slot, ...]:
+        """All slots that hold anything to be worked on."""
+        return tuple({*self._active, *self._strays, *self._ghosts})
+
+    def phases(self) -> Mapping[str, int]:
+        """How many Jobs there are in each phase; those without one are not counted."""
+        return Counter(str(job.phase) for job in self._jobs.values() if job.phase is not None)
+
+    def stray_count(self) -> int:
+        """Pods of which no Job is known."""
+        return len(self._strays)
+
+    # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, job_uid: str) -> Run:
+        pods = (self._pods[uid] for uid in self._pods_of.of(job_uid))
+        return Run(
+            job=self._jobs[job_uid],
+            pods=tuple(sorted(pods, key=lambda pod: (pod.created_at, pod.name))),
+            logs=tuple(self._logs.get(job_uid, {}).values()),
+            export=self._exports.get(job_uid, Export.NONE),
+            pods_certain=job_uid in self._certain,
+        )
+
+    def _settle(self, job_uid: str) -> None:
+        """A run of which nothing more will be written leaves the working set until it changes."""
+        job = self._jobs[job_uid]
+        # Asked first because it is cheap: nearly every change is one of a run that is not over.
+        over = job.phase in TERMINAL
+        if not over or not concluding.is_settled(self._run(job_uid), self._policy):
+            self._unsettle(job)
+            self._active.add(job.slot, job_uid)
+            return
+        self._active.discard(job.slot, job_uid)
+        ids = Ids() if job.phase is Phase.REJECTED else job.ids
+        self._settled.setdefault(job.slot, {})[job_uid] = ids
+        self._logs.pop(job_uid, None)
+        self._certain.discard(job_uid)
+
+    def _unsettle(self, job: Job) -> None:
+        settled = self._settled.get(job.slot)
+        if settled is not None and settled.pop(job.uid, None) is not None and not settled:
+            del self._settled[job.slot]
+
+    def _leave(self, job: Job) -> None:
+        """The Job is no longer in its slot."""
+        self._active.discard(job.slot, job.uid)
+        self._unsettle(job)
+
+    def _exorcise(self, job_uid: str) -> set[Slot]:
+        """The Job is known again, or known to be gone."""
+        slot = self._haunted.pop(job_uid, None)
+        if slot is None:
+            return set()
+        ghosts = self._ghosts[slot]
+        del ghosts[job_uid]
+        if not ghosts:
+            del self._ghosts[slot]
+        return {slot}
+
+    def _stray(self, pod: Pod) -> None:
+        if pod.uid in self._pods:
+            self._strays.add(pod.slot, pod.uid)
+
+    def _unstray(self, pod: Pod) -> set[Slot]:
+        return {pod.slot} if self._strays.discard(pod.slot, pod.uid) else set()
+
+
+def _is_older(version: str, known: str) -> bool:
+    """Versions are comparable integers since 1.35 (KEP-5504), and have always been in practice."""
+    try:
+        return int(version) < int(known)
+    except ValueError:
+        return False

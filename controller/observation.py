@@ -1,0 +1,134 @@
+"""Tells metrics and the log what the engine does. The only place where an engine event becomes words.
+
+Ids of runs go into log lines, never into labels of metrics. Nothing of a prompt, a log line or a secret is
+ever passed here.
+"""
+
+import json
+from typing import Final
+
+from loguru import logger
+
+from controller.core import actions
+from controller.core.actions import Action, FollowLog, PatchJob, TellJob
+from controller.core.contract import Keys, Phase, Reason, Status
+from controller.core.model import Job, Slot, Unreadable
+from controller.kube import errors
+from controller.telemetry.metrics import Metrics
+
+_TOLD_OF: Final = ("admit", "queue", "reject", "stop", "result", "trace")
+"""Purposes of patches that are worth a line in the log at INFO."""
+_SAID: Final = (Status.PHASE, Status.REASON, Status.STOP)
+
+
+class Observation:
+    """One for each process. Implements what the engine and the log follower want to be told to."""
+
+    def __init__(self, metrics: Metrics, keys: Keys) -> None:
+        self._metrics = metrics
+        self._keys = keys
+        self._streams = 0
+
+    # The engine's loops
+
+    def unreadable(self, found: Unreadable) -> None:
+        """An object came that is not what its kind promises."""
+        self._metrics.object_unreadable(found.kind)
+        logger.warning(
+            "{} {}/{} can't be read and is left alone: {}", found.kind, found.namespace, found.name, found.why
+        )
+
+    def odd(self, job: Job) -> None:
+        """A Job with labels or annotations of the wrong shape was seen."""
+        for oddity in job.oddities:
+            self._metrics.odd_input(oddity.where)
+            logger.warning("Job {}/{}: {}: {}", job.namespace, job.name, oddity.where, oddity.what)
+
+    def vanished(self, job: Job) -> None:
+        """A live Job was deleted by somebody."""
+        self._metrics.run_finished(Phase.CANCELLED, Reason.JOB_DELETED)
+        logger.warning("Job {}/{} ({}) was deleted while it ran", job.namespace, job.name, job.uid)
+
+    def handled(self, seconds: float) -> None:
+        """A change of the watch has been acted on, this long after it came."""
+        self._metrics.event_handled(seconds)
+
+    def reconciled(self, outcome: str, seconds: float) -> None:
+        """One round of work on a slot has ended."""
+        self._metrics.work_ended(outcome, seconds)
+
+    def performed(self, action: Action) -> None:
+        """An action was carried out."""
+        match action:
+            case PatchJob():
+                self._patched(action)
+            case TellJob():
+                self._metrics.event_told()
+            case actions.ConfirmGone():
+                logger.debug("asked whether {}/{} is gone", action.namespace, action.name)
+            case _:
+                return
+
+    def refused(self, action: Action, error: errors.Refused) -> None:
+        """The API server will not accept this action."""
+        if isinstance(action, TellJob):
+            self._metrics.event_failed()
+        level = "DEBUG" if isinstance(action, TellJob) and error.code != 403 else "ERROR"
+        logger.log(level, "{} was refused ({} {}): {}", _named(action), error.code, error.reason, error)
+
+    def failed(self, slot: Slot, error: Exception) -> None:
+        """A round of work ended in a mistake of this program: told with its trace, tried again later."""
+        logger.opt(exception=error).error("work on {}/{} failed", slot.namespace, slot.agent)
+
+    # The log follower
+
+    def log_stream(self, change: int) -> None:
+        """A stream was opened or has ended."""
+        self._streams += change
+        self._metrics.log_streams_are(self._streams)
+
+    def log_read(self, outcome: str) -> None:
+        """One connection for a log ended."""
+        self._metrics.log_ended(outcome)
+
+    def log_lines(self, lines: int, size: int) -> None:
+        """Lines were folded."""
+        self._metrics.log_read(lines, size)
+
+    def log_failed(self, action: FollowLog, error: Exception) -> None:
+        """A log could not be folded: told with its trace; its run goes on without."""
+        self._metrics.log_ended("failed")
+        logger.opt(exception=error).error("the log of {}/{} can't be read", action.namespace, action.pod)
+
+    # Traces
+
+    def trace_export(self, outcome: str, seconds: float, spans: int) -> None:
+        """One try to hand a trace over ended."""
+        self._metrics.trace_export(outcome, seconds, spans)
+        if outcome in ("failed", "gave_up"):
+            logger.warning("the collector did not take a trace of {} spans: {}", spans, outcome)
+
+    def _patched(self, action: PatchJob) -> None:
+        said = {name: action.annotations.get(self._keys.status(name)) or "" for name in _SAID}
+        phase, reason = said[Status.PHASE], said[Status.REASON]
+        purposes = action.why.split("+")
+        if "admit" in purposes:
+            self._metrics.run_admitted()
+        if "stop" in purposes:
+            self._metrics.run_stopped(json.loads(said[Status.STOP])["reason"])
+        if "result" in purposes or "reject" in purposes:
+            self._metrics.run_finished(phase, reason)
+        level = "INFO" if any(purpose in _TOLD_OF for purpose in purposes) else "DEBUG"
+        logger.log(level, "{}", " ".join(part for part in (_named(action), phase, reason) if part))
+
+
+def _named(action: Action) -> str:
+    match action:
+        case PatchJob():
+            return f"{action.why} {action.namespace}/{action.name}"
+        case TellJob():
+            return f"Event {action.reason} on {action.namespace}/{action.name}"
+        case actions.FollowLog():
+            return f"log of {action.namespace}/{action.pod}"
+        case _:
+            return f"{type(action).__name__} {action.job_uid}"

@@ -1,0 +1,24 @@
+"""A fake cluster without controllers, and calls to it."""
+
+import anyio
+import pytest
+
+from controller.kube.api import Kube
+from devcluster.fake import FakeCluster
+
+# kr8s asks for it late, and anyio loads it then: pytest rewrites its source, which CPython 3.11 fails to do
+# (SystemError: AST constructor recursion depth mismatch) when the garbage of a test is collected meanwhile.
+assert anyio.open_file
+
+
+@pytest.fixture
+async def cluster():
+    async with FakeCluster(kubelet=False, job_controller=False) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def kube(cluster, tmp_path):
+    kube = await Kube.connect(kubeconfig=str(cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+    yield kube
+    await kube.aclose()

@@ -1,0 +1,315 @@
+"""The log follower reads each log to its end, once, over real sockets and whatever the cluster does."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from controller.core.agents import fold
+from controller.core.transcript import LogState
+from controller.engine import log_follower
+from controller.kube import transport
+from devcluster.fake import Refusal
+from tests.engine.readers import Pods, following
+
+RESULT = b'{"type":"result","subtype":"success","is_error":false,"result":"Done."}'
+INIT = b'{"type":"system","subtype":"init","session_id":"5e55","model":"m","tools":[]}'
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Waits are shorter than in life; what they are for stays."""
+    monkeypatch.setattr(log_follower, "_RETRY_FIRST", 0.02)
+
+
+@pytest.fixture
+def pods(cluster):
+    return Pods(cluster)
+
+
+async def test_a_log_is_read_as_it_comes_and_to_its_end(kube, pods):
+    pods.start()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        pods.write(b"one")
+        await seen.until(lambda: seen.lines == 1)
+        assert seen.state() is LogState.READING
+        assert seen.of("pod").streaming
+        pods.write(b"two", b"three")
+        pods.end()
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines, log.seen.tail) == (LogState.COMPLETE, 3, "one\ntwo\nthree")
+    assert seen.lines == 3, "each line once"
+
+
+async def test_a_log_of_a_container_that_ended_long_ago_is_read_whole(kube, pods):
+    pods.start()
+    pods.write(*(b"line %d" % n for n in range(5000)))
+    pods.end()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines, log.final) == (LogState.COMPLETE, 5000, True)
+
+
+async def test_asking_again_changes_nothing_and_says_once_more_what_is_known(kube, pods):
+    pods.start()
+    pods.write(b"one")
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.lines == 1)
+        seen.logs.clear()
+        for _ in range(3):
+            follower.follow(pods.follow())
+        assert seen.of("pod").seen.lines == 1
+        assert seen.streams == 1
+
+
+async def test_a_stream_that_is_cut_all_the_time_loses_and_repeats_nothing(cluster, kube, pods):
+    pods.start()
+    cluster.faults.cut_logs_every = 0.05
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        for count in itertools.count(1):
+            pods.write(b"line %d" % count)
+            await seen.until(lambda count=count: seen.lines >= count)
+            if seen.reads["unavailable"] >= 3:
+                break
+        cluster.faults.clear()
+        pods.end()
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines, seen.lines) == (LogState.COMPLETE, count, count)
+
+
+async def test_a_stream_that_ends_before_its_container_is_opened_again(cluster, kube, pods, monkeypatch):
+    monkeypatch.setattr(log_follower, "_END_NOTICE", 0.05)
+    pods.start()
+    pods.write(b"one")
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.lines == 1)
+        cluster.streams.end_all("close", "logs")
+        await seen.until(lambda: seen.reads["ended"] == 1)
+        pods.write(b"two")
+        await seen.until(lambda: seen.lines == 2)
+        assert seen.state() is LogState.READING
+        pods.end()
+        follower.follow(pods.follow(ended=True))
+        assert (await seen.end_of()).seen.lines == 2
+
+
+async def test_word_of_the_end_that_comes_after_the_stream_ended_closes_the_log(kube, pods):
+    pods.start()
+    pods.write(b"one")
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        pods.end()
+        await seen.until(lambda: seen.reads["ended"] >= 1)
+        assert seen.state() is LogState.READING, "nobody has said yet that this was the last"
+        follower.follow(pods.follow(ended=True))
+        assert (await seen.end_of()).state is LogState.COMPLETE
+
+
+async def test_word_of_the_end_that_comes_while_the_stream_is_open_is_told_on_at_once(kube, pods):
+    pods.start()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.streams == 1)
+        follower.follow(pods.follow(ended=True))
+        assert seen.of("pod").final
+        assert seen.state() is LogState.READING
+        pods.write(b"the last word")
+        pods.end()
+        log = await seen.end_of()
+    assert (log.state, log.seen.tail) == (LogState.COMPLETE, "the last word")
+
+
+async def test_word_of_the_end_may_come_again_while_a_silent_stream_is_being_given_up(cluster, kube, pods):
+    pods.start("busy")
+    pods.start()
+    async with following(kube, streams=1) as (follower, seen):
+        follower.follow(pods.follow("busy"))
+        await seen.until(lambda: seen.streams == 1)
+        follower.follow(pods.follow())
+        pods.write(b"one")
+        pods.end()
+        for _ in range(4):  # it waits for a stream: each comes at another moment of its giving up
+            follower.follow(pods.follow(ended=True))
+            await asyncio.sleep(0)
+        assert (await seen.end_of()).state is LogState.COMPLETE
+
+
+async def test_a_stream_that_stays_silent_after_the_end_is_given_up_for_a_new_one(
+    cluster, kube, pods, monkeypatch
+):
+    monkeypatch.setattr(log_follower, "_SILENT_AFTER_END", 0.2)
+    pods.start()
+    cluster.faults.half_open = ("logs",)
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.streams == 1)
+        pods.write(b"never heard")
+        cluster.faults.clear()
+        pods.end()
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines) == (LogState.COMPLETE, 1)
+
+
+async def test_a_container_that_has_not_started_is_asked_again(kube, pods):
+    pods.create()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.reads["not_started"] >= 2)
+        assert seen.state() is None, "there is nothing to say yet"
+        pods.run()
+        pods.write(b"one")
+        await seen.until(lambda: seen.lines == 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        pytest.param((), LogState.MISSING, id="nothing was read"),
+        pytest.param((INIT,), LogState.TRUNCATED, id="it breaks off"),
+        pytest.param((INIT, RESULT), LogState.COMPLETE, id="the agent had closed its last turn"),
+    ],
+)
+async def test_a_log_that_goes_with_its_pod_is_judged_by_what_was_read(kube, pods, said, state):
+    pods.start()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow(output="claude-stream-json"))
+        pods.write(*said)
+        await seen.until(lambda: seen.lines == len(said) and seen.streams == 1)
+        pods.delete()
+        assert (await seen.end_of()).state is state
+
+
+async def test_a_log_of_a_pod_that_never_was_is_missing(kube, pods):
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow("nobody"))
+        log = await seen.end_of("nobody")
+    assert (log.state, seen.reads["gone"]) == (LogState.MISSING, 1)
+
+
+async def test_a_server_that_is_busy_is_not_asked_before_it_said(cluster, kube, pods):
+    pods.start()
+    pods.write(b"one")
+    cluster.faults.refusals = [Refusal(429, retry_after=1, resources=("pods/log",), count=1)]
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.lines == 1)
+    assert clock() - began >= 1.0
+    assert seen.reads["throttled"] == 1
+
+
+@pytest.mark.parametrize(("status", "told"), [(403, "refused"), (500, "unavailable")])
+async def test_a_log_that_is_refused_for_a_while_is_read_in_the_end(cluster, kube, pods, status, told):
+    pods.start()
+    pods.write(b"one")
+    pods.end()
+    cluster.faults.refusals = [Refusal(status, resources=("pods/log",), count=3)]
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow(ended=True))
+        assert (await seen.end_of()).state is LogState.COMPLETE
+    assert seen.reads[told] == 3
+
+
+async def test_no_more_streams_than_the_budget_allows(kube, pods):
+    names = [f"pod-{number}" for number in range(4)]
+    async with following(kube, streams=2) as (follower, seen):
+        for name in names:
+            pods.start(name)
+            pods.write(b"x", name=name)
+            follower.follow(pods.follow(name))
+        await seen.until(lambda: seen.lines == 2)
+        assert seen.most_streams == 2
+        pods.end("pod-0")
+        follower.follow(pods.follow("pod-0", ended=True))
+        await seen.until(lambda: seen.state("pod-0") is LogState.COMPLETE and seen.lines == 3)
+        assert [seen.state(name) is None for name in names] == [False, False, False, True]
+
+
+async def test_a_log_that_has_ended_is_read_though_all_streams_are_taken(kube, pods):
+    async with following(kube, streams=1) as (follower, seen):
+        for name in ("busy", "over"):
+            pods.start(name)
+            follower.follow(pods.follow(name))
+        await seen.until(lambda: seen.streams == 1)
+        pods.write(b"one", name="over")
+        pods.end("over")
+        follower.follow(pods.follow("over", ended=True))
+        log = await seen.end_of("over")
+    assert (log.state, log.seen.lines) == (LogState.COMPLETE, 1)
+    assert seen.state("busy") in (None, LogState.READING)
+
+
+async def test_a_log_nobody_wants_any_more_is_dropped(kube, pods):
+    for name in ("pod", "other"):
+        pods.start(name)
+    async with following(kube) as (follower, seen):
+        for name in ("pod", "other"):
+            follower.follow(pods.follow(name))
+        await seen.until(lambda: seen.streams == 2)
+        follower.forget("job-pod")
+        await seen.until(lambda: seen.streams == 1)
+        pods.write(b"one", name="other")
+        await seen.until(lambda: seen.lines == 1)
+
+
+async def test_a_log_that_is_wanted_again_just_after_it_was_dropped_is_read_from_its_beginning(kube, pods):
+    pods.start()
+    pods.write(b"one")
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.lines == 1)
+        seen.logs.clear()
+        follower.forget("job-pod")
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.lines == 2)
+        assert seen.of("pod").seen.lines == 1
+
+
+async def test_a_log_that_can_not_be_folded_is_told_and_holds_up_no_other(kube, pods, monkeypatch):
+    real = fold.fold_for
+
+    class Poisoned:
+        def feed(self, _at, _data, _cut):
+            raise RecursionError("poison")
+
+        def seen(self):
+            return real("text").seen()
+
+    monkeypatch.setattr(fold, "fold_for", lambda output: Poisoned() if output == "poison" else real(output))
+    for name in ("pod", "poisoned"):
+        pods.start(name)
+        pods.write(b"one", name=name)
+        pods.end(name)
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow("poisoned", ended=True, output="poison"))
+        assert (await seen.end_of("poisoned")).state is LogState.MISSING
+        follower.follow(pods.follow(ended=True))
+        assert (await seen.end_of()).state is LogState.COMPLETE
+    assert [pod for pod, _ in seen.failures] == ["poisoned"]
+
+
+async def test_a_stream_in_which_nothing_comes_is_not_broken_while_its_container_runs(
+    kube, pods, monkeypatch
+):
+    monkeypatch.setattr(log_follower, "_SILENT_AFTER_END", 0.01)
+    assert transport.READ_SECONDS["logs"] > 60
+    pods.start()
+    pods.start("other")
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.streams == 1)
+        for count in range(1, 20):  # time in which something else happens
+            if count == 1:
+                follower.follow(pods.follow("other"))
+            pods.write(b"x", name="other")
+            await seen.until(lambda count=count: seen.lines == count)
+        assert not seen.reads

@@ -1,0 +1,233 @@
+"""The store: Jobs that vanish, runs that settle, and that the order of changes carries no meaning."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.core.model import Ids
+from controller.core.snapshot import Export, Policy
+from controller.engine.store import Store
+from tests.core.builders import (
+    POLICY,
+    SLOT,
+    TRACED,
+    make_ended_pod,
+    make_job,
+    make_log,
+    make_pod,
+    make_waiting,
+    uid_of,
+)
+from tests.engine.stores import OTHER, ghosts, make_concluded, runs, strays
+
+
+@pytest.fixture
+def store():
+    return Store(POLICY)
+
+
+# ── Ghosts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "leaves"),
+    [
+        pytest.param(make_job(), (), True, id="a live Job"),
+        pytest.param(make_job(), (make_pod(),), True, id="a live Job with its pod"),
+        pytest.param(make_waiting(), (), False, id="a Job that waited"),
+        pytest.param(make_waiting(), (make_pod(),), True, id="a suspended Job whose pod still runs"),
+        pytest.param(make_job(over="Complete"), (make_ended_pod(),), False, id="a Job that is over"),
+        pytest.param(make_job(over="Complete"), (make_pod(),), True, id="a Job that is over, its pod not"),
+    ],
+)
+def test_a_ghost_is_left_by_what_could_still_run(store, job, pods, leaves):
+    store.put_job(job)
+    for pod in pods:
+        store.put_pod(pod)
+    store.drop_job(job)
+    assert ghosts(store) == ({"run-1"} if leaves else set())
+
+
+def test_a_job_that_waited_leaves_a_ghost_if_its_start_may_have_been_written(store):
+    store.put_job(make_waiting())
+    store.doubt(uid_of("run-1"))
+    store.drop_job(make_waiting())
+    assert ghosts(store) == {"run-1"}
+
+
+def test_a_ghost_that_is_confirmed_to_be_gone_takes_its_pods_along(store):
+    store.put_job(make_job())
+    store.put_pod(make_pod())
+    store.drop_job(make_job())
+    store.confirm_gone(uid_of("run-1"))
+    assert (ghosts(store), strays(store), store.slots()) == (set(), set(), ())
+
+
+def test_a_job_that_is_seen_again_is_no_ghost(store):
+    store.put_job(make_job())
+    store.drop_job(make_job())
+    store.put_job(make_job(version="9"))
+    assert not ghosts(store)
+
+
+def test_a_job_that_is_seen_again_in_another_slot_is_no_ghost_of_the_first(store):
+    store.put_job(make_job())
+    store.drop_job(make_job())
+    assert store.put_job(make_job(slot=OTHER, version="9")) == {SLOT, OTHER}
+    assert not ghosts(store)
+
+
+# ── Logs, exports, marks ─────────────────────────────────────────────────────────────────────────
+
+
+def test_the_newest_word_of_each_log_is_known(store):
+    store.put_job(make_job())
+    uid = uid_of("run-1")
+    assert store.put_log(uid, make_log(final=False)) == {SLOT}
+    store.put_log(uid, make_log("run-1-y"))
+    store.put_log(uid, make_log(final=True))
+    logs = {log.pod_uid: log.final for log in runs(store)["run-1"].logs}
+    assert logs == {uid_of("run-1-x"): True, uid_of("run-1-y"): False}
+
+
+def test_logs_and_exports_of_a_job_that_is_not_known_are_forgotten(store):
+    assert store.put_log("nobody", make_log()) == set()
+    assert store.put_export("nobody", Export.ACCEPTED) == set()
+    store.put_job(make_job(uid="nobody"))
+    assert (runs(store)["run-1"].logs, runs(store)["run-1"].export) == ((), Export.NONE)
+
+
+def test_a_mark_keeps_its_first_moment_as_long_as_it_is_named(store):
+    store.put_job(make_job())
+    store.remember(SLOT, ("a", "b"), 10.0)
+    store.remember(SLOT, ("b", "c"), 20.0)
+    store.remember(SLOT, ("a", "b"), 30.0)
+    assert store.snapshot(SLOT, fresh=True).since == {"a": 30.0, "b": 10.0}
+
+
+# ── Settling ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_that_is_over_and_published_leaves_only_its_run_id(store):
+    store.put_job(make_job())
+    store.put_log(uid_of("run-1"), make_log())
+    assert store.put_job(make_concluded(version="8")) == {SLOT}
+    assert not runs(store)
+    assert [ids.run for ids in store.snapshot(SLOT, fresh=True).settled_runs] == ["r-run-1"]
+    assert store.is_settled(uid_of("run-1"))
+
+
+def test_what_a_log_still_says_of_a_settled_run_is_not_kept(store):
+    store.put_job(make_concluded())
+    assert store.put_log(uid_of("run-1"), make_log()) == set()
+    assert not store._logs
+
+
+def test_a_rejected_run_leaves_no_run_id_for_it_never_ran(store):
+    store.put_job(make_waiting(phase="Rejected", result=True, parallelism=0))
+    assert store.snapshot(SLOT, fresh=True).settled_runs == (Ids(),)
+
+
+def test_a_settled_run_comes_back_when_it_changes_into_one_that_is_not(store):
+    store = Store(TRACED)
+    exported = make_concluded(notes={"trace-exported": "2026-11-23T12:00:00Z"})
+    store.put_job(exported)
+    assert not runs(store)
+    store.put_job(replace(make_concluded(), version="8"))
+    assert set(runs(store)) == {"run-1"}
+    assert not store.is_settled(uid_of("run-1"))
+
+
+def test_a_published_run_stays_until_its_pod_has_ended(store):
+    store.put_job(make_concluded())
+    store.put_pod(make_pod())
+    assert set(runs(store)) == {"run-1"}
+    store.put_pod(make_ended_pod(version="4"))
+    assert not runs(store)
+
+
+@pytest.mark.parametrize(
+    ("state", "settles"),
+    [(Export.NONE, False), (Export.PENDING, False), (Export.ACCEPTED, False), (Export.GIVEN_UP, True)],
+)
+def test_a_traced_run_settles_when_its_trace_is_written_down_or_given_up(state, settles):
+    store = Store(TRACED)
+    store.put_job(make_concluded())
+    store.put_export(uid_of("run-1"), state)
+    assert store.is_settled(uid_of("run-1")) is settles
+
+
+def test_a_settled_run_that_is_deleted_leaves_nothing(store):
+    store.put_job(make_concluded())
+    store.drop_job(make_concluded())
+    store.remember(SLOT, (), 0.0)
+    assert store.slots() == ()
+    assert not store.snapshot(SLOT, fresh=True).settled_runs
+
+
+def test_phases_are_counted_over_all_jobs(store):
+    store.put_job(make_concluded("a"))
+    store.put_job(make_job("b", phase="Running"))
+    store.put_job(make_job("c"))
+    assert store.phases() == {"Succeeded": 1, "Running": 1}
+
+
+# ── Order ────────────────────────────────────────────────────────────────────────────────────────
+
+_JOBS = [
+    make_job("run-1", version="11"),
+    make_job("run-1", version="12", phase="Running"),
+    make_job("run-1", version="13", slot=OTHER),
+    make_waiting("run-2", version="14"),
+    make_job("run-2", version="15"),
+    make_concluded("run-3", version="16"),
+    make_waiting("run-4", version="17"),
+]
+_PODS = [
+    make_pod(job="run-1", version="21"),
+    make_ended_pod(job="run-1", version="22"),
+    make_pod(job="run-2", version="23"),
+    make_ended_pod(job="run-3", version="24"),
+    make_pod(job="nobody", version="25"),
+    make_pod(job="nobody", version="26", slot=OTHER),
+]
+_GONE = ["run-2", "run-4"]
+"""Jobs that are deleted in the end."""
+
+
+def _seen(store, slot):
+    found = store.snapshot(slot, fresh=True)
+    return (
+        sorted(found.runs, key=lambda run: run.job.uid),
+        sorted(found.strays, key=lambda pod: pod.uid),
+        sorted(found.settled_runs, key=lambda ids: ids.run),
+        sorted(found.ghosts),
+        found.doubts,
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.permutations(_JOBS + _PODS), st.permutations(_GONE))
+def test_any_order_of_the_same_changes_gives_the_same_snapshots(changes, gone):
+    store, ordered = Store(Policy()), Store(Policy())
+    for target, found in ((store, changes), (ordered, _JOBS + _PODS)):
+        for change in found:
+            target.put_job(change) if change in _JOBS else target.put_pod(change)
+        for name in gone if target is store else _GONE:
+            target.drop_job(make_job(name))
+    for slot in (SLOT, OTHER):
+        assert _seen(store, slot) == _seen(ordered, slot)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.permutations(_JOBS + _PODS))
+def test_every_slot_that_looks_different_was_touched(changes):
+    store = Store(Policy())
+    before = {slot: _seen(store, slot) for slot in (SLOT, OTHER)}
+    for change in changes:
+        touched = store.put_job(change) if change in _JOBS else store.put_pod(change)
+        after = {slot: _seen(store, slot) for slot in (SLOT, OTHER)}
+        assert {slot for slot in after if after[slot] != before[slot]} <= touched
+        before = after
