@@ -1,0 +1,1 @@
+"""Runs to look at and to apply, and a demo that plays them all."""

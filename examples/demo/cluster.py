@@ -1,0 +1,92 @@
+"""Where the demo runs: a fake cluster in this process, or the one that KUBECONFIG names.
+
+Owns: the start and end of the fake cluster, names that do not collide on a cluster of others, and the place
+where traces are received. Never: creates a run.
+"""
+
+import os
+import secrets
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from devcluster.fake import FakeCluster
+from devcluster.fake.cluster import Options
+from devcluster.fake.pod_worker import Timing
+from devcluster.otlp import OtlpSink
+from examples.demo.submit import Round
+from examples.demo.trouble import Trouble
+
+FAKE: Final = "fake"
+CURRENT: Final = "current"
+NAMESPACE: Final = "runherd-demo"
+PULL_SECONDS: Final = 0.4
+"""How long the fake kubelet takes to pull an image: long enough to be seen."""
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+LOCAL: Final = "127.0.0.1,localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A cluster that is there."""
+
+    kind: str
+    told: str
+    """What it is, for people."""
+    kubeconfig: str
+    round: Round
+    seconds: float
+    """How long a demo may take there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Where traces go."""
+
+    endpoint: str
+    sink: OtlpSink | None
+    """None: to a collector that is not ours."""
+
+
+@asynccontextmanager
+async def place(kind: str, folder: Path) -> AsyncIterator[Place]:
+    """The cluster of this kind, until it is not needed any more. `folder`: for files of the fake one."""
+    if kind == CURRENT:
+        found = _kubeconfig()
+        yield Place(CURRENT, f"The cluster of {found}", found, Round(secrets.token_hex(3)), 300.0)
+        return
+    options = Options(timing=Timing(pull_time=PULL_SECONDS))
+    async with FakeCluster(options=options) as cluster:
+        path = cluster.write_kubeconfig(folder / "kubeconfig")
+        yield Place(FAKE, f"A fake cluster at {cluster.url}", str(path), Round(), 60.0)
+
+
+@asynccontextmanager
+async def collector() -> AsyncIterator[Collector]:
+    """The collector that the environment names, else one of our own."""
+    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
+    if endpoint:
+        yield Collector(endpoint, None)
+        return
+    async with OtlpSink() as sink:
+        yield Collector(sink.url, sink)
+
+
+def stay_local(environ: MutableMapping[str, str]) -> None:
+    """A proxy that is meant for the internet must not catch calls to this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        environ[name] = f"{environ[name]},{LOCAL}" if environ.get(name) else LOCAL
+
+
+def _kubeconfig() -> str:
+    """The files of KUBECONFIG that there are, else the one where kubectl looks; in its spelling."""
+    named = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    paths = [Path(path).expanduser() for path in named.split(os.pathsep) if path]
+    if found := [str(path.resolve()) for path in paths if path.is_file()]:
+        return os.pathsep.join(found)
+    raise Trouble(
+        f"CLUSTER=current, but there is no kubeconfig at {named}.\n"
+        "Set KUBECONFIG to that of your cluster, or leave CLUSTER out: then a fake cluster is used."
+    )
