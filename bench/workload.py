@@ -1,0 +1,51 @@
+"""Runs submitted to the fake cluster: agents that say hello, work for a second and give their result.
+
+Owns their manifest, and the order and pace in which they are created.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from bench import transcripts
+from bench.shapes import KEYS, NAMESPACE
+from devcluster.fake import FakeCluster
+
+JSON = dict[str, Any]
+WORK_SECONDS: Final = 1.0
+_SCRIPT: Final = 'printf "%s\\n" "$1"; sleep "$2"; printf "%s\\n" "$3"'
+
+
+def manifest(name: str) -> JSON:
+    """A suspended Job of an agent of its own."""
+    labels = {KEYS.agent_id: f"agent-{name}", KEYS.run_id: f"run-{name}", KEYS.adapter_type: "claude_k8s"}
+    first, *_, last = (line.decode() for _, line in transcripts.lines(1))
+    container = {
+        "name": "claude",
+        "image": "busybox:1.36",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", _SCRIPT, "agent", first, str(WORK_SECONDS), last],
+    }
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 2, "containers": [container]}
+    return {
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "suspend": True,
+            "backoffLimit": 0,
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+
+
+def submit(cluster: FakeCluster, name: str) -> str:
+    """One run; the uid of its Job."""
+    return str(cluster.create("jobs", manifest(name))["metadata"]["uid"])
+
+
+async def submit_steadily(cluster: FakeCluster, prefix: str, runs: int, rate: float) -> list[str]:
+    """So many runs a second; the uids of their Jobs."""
+    loop = asyncio.get_running_loop()
+    began, uids = loop.time(), []
+    for number in range(runs):
+        await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+        uids.append(submit(cluster, f"{prefix}-{number}"))
+    return uids
