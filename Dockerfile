@@ -1,0 +1,15 @@
+# Two stages: what builds is not what runs. No shell is needed at run time, no user but 65532, nothing is written.
+FROM python:3.12-slim AS build
+WORKDIR /build
+COPY requirements/run.txt .
+RUN python -m pip install --no-cache-dir --no-compile --require-hashes --target /app -r run.txt
+COPY controller /app/controller
+
+FROM python:3.12-slim
+LABEL org.opencontainers.image.title="runherd" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /app /app
+ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+WORKDIR /app
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "controller"]

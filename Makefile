@@ -1,0 +1,75 @@
+# Everything there is to do here is a target; `make` alone lists them. Each sets up what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+CODE   := controller devcluster examples bench tests
+CLUSTER ?= fake
+
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup demo test slow lint fmt verify bench e2e chart image lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  \033[1m%-8s\033[0m %s\n", $$1, $$2}'
+
+$(READY): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "runherd needs Python 3.11 or newer; say which with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "setting up $(VENV) (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(READY) ## make the virtual environment in .venv
+
+demo: $(READY) ## nine recorded agent runs on a fake cluster, watched live (CLUSTER=current: on yours)
+	@CLUSTER=$(CLUSTER) $(BIN)/python -m examples.demo
+
+test: $(READY) ## the tests that take seconds
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+slow: $(READY) ## the tests that take minutes: kill -9, faults, two controllers
+	@$(BIN)/python -m pytest -q -m slow
+
+lint: $(READY) ## ruff, mypy strict, the layers of docs/architecture.md, the house's sizes
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.house controller devcluster examples bench
+
+fmt: $(READY) ## format and mend what a machine can
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+verify: lint slow ## what CI runs besides `make test`; then the tree must be clean
+	@test -z "$$(git status --porcelain)" || { echo "the tree is not clean:" >&2; git status --short >&2; exit 1; }
+
+bench: $(READY) ## speed and memory against what one would write with kr8s alone, in one run
+	@$(BIN)/python -m bench
+
+e2e: ## tests on a real cluster
+	@echo "make e2e: this version has no real cluster to test on yet; 'make slow' is the longest test there is" >&2; exit 1
+
+chart: ## check the Helm chart
+	@echo "make chart: this version has no Helm chart yet; run the controller with: make image, or python -m controller" >&2; exit 1
+
+image: ## build the controller's image with docker, podman or buildah
+	@tool=$$(command -v docker || command -v podman || command -v buildah) || \
+	  { echo "make image needs docker, podman or buildah on the PATH" >&2; exit 1; }; \
+	"$$tool" build --tag runherd:dev --file Dockerfile .
+
+lock: $(READY) ## pin the dependencies anew, with hashes and without addresses
+	@for name in run dev; do \
+	  $(BIN)/uv pip compile pyproject.toml $$(test $$name = dev && echo --group dev) --upgrade --quiet \
+	    --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-annotate --no-header \
+	    --output-file requirements/$$name.txt; done
+
+clean: ## remove everything that was made here
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .pytest-kind .devcluster dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
