@@ -157,6 +157,17 @@ def _stopped(seen: Evidence) -> Finding | None:
     return Finding(reason, said)
 
 
+def _deleted(seen: Evidence) -> Finding | None:
+    """Somebody deleted the Job, unless the agent had ended by itself before that."""
+    deleted = seen.job.deleted_at
+    if deleted is None or seen.job.finished is not None:
+        return None
+    ended = seen.container.finished_at if seen.container else None
+    if ended is not None and ended // SECOND < deleted // SECOND:
+        return None
+    return Finding(Reason.JOB_DELETED, "The Job was deleted before its agent had ended.")
+
+
 def _timed_out(seen: Evidence) -> Finding | None:
     finished = seen.job.finished
     if finished is None or finished.reason != "DeadlineExceeded":
@@ -248,6 +259,7 @@ def _container_said(seen: Evidence) -> Finding:
 
 JUDGES: Final[tuple[Callable[[Evidence], Finding | None], ...]] = (
     _stopped,  # what we ended ourselves ended for our reason
+    _deleted,  # somebody took the Job away
     _timed_out,  # the host's own deadline
     _disrupted,  # the cluster took the pod away
     _never_started,  # there is no agent to ask

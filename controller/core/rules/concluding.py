@@ -27,10 +27,16 @@ def is_settled(run: Run, policy: Policy) -> bool:
 
 
 def is_over(run: Run) -> bool:
-    """Kubernetes says that no pod of this run will run again, and we have not concluded it yet."""
+    """No pod of this run will run again, and we have not concluded it yet."""
     job = run.job
     named = job.ids.agent and job.ids.run and job.ids.adapter
-    return bool(named) and job.finished is not None and job.phase not in TERMINAL
+    over = job.finished is not None or _is_deleted(run)
+    return bool(named) and over and job.phase not in TERMINAL
+
+
+def _is_deleted(run: Run) -> bool:
+    """Deleted and held by somebody's finalizer: Kubernetes never sets a condition on it (contract §3)."""
+    return run.job.deleted_at is not None and all(pod.ended for pod in run.pods)
 
 
 def awaited(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan | None:
@@ -68,7 +74,7 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
 
 def _looks_unfinished(run: Run, attempt: Attempt | None) -> bool:
     """The Job is over, but its agent's end was not seen: the watch of pods may lag behind that of Jobs."""
-    if attempt is None:
+    if attempt is None or run.job.finished is None:
         return True
     container = lifecycle.agent_in(attempt, lifecycle.agent_container(run.job))
     return container is None or container.exit_code is None or any(not pod.ended for pod in run.pods)

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from controller.core.actions import PatchJob, ReadPods, TellJob
-from controller.core.contract import Phase, Reason, Status
+from controller.core.contract import SECOND, Phase, Reason, Status
 from controller.core.rules import concluding
 from controller.core.snapshot import Export, Run
 from controller.core.transcript import AgentLog, LogState
@@ -143,3 +144,31 @@ DONE = {"phase": "Failed", "result": True, "over": "x"}
 )
 def test_what_is_settled(run, policy, want):
     assert concluding.is_settled(run, policy) is want
+
+
+HELD = make_job(deleted_at=now().wall, phase="Running")
+"""Deleted while it runs, and held by somebody's finalizer: Kubernetes will never give it a condition."""
+
+
+def test_a_deleted_job_is_closed_once_its_pods_are_certain_to_have_ended():
+    gone = Run(HELD, pods_certain=True)
+    plan = conclude(gone)
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.CANCELLED, Reason.JOB_DELETED)
+    assert json.loads(status(plan, Status.RESULT))["errorCode"] == "k8s_job_deleted_externally"
+
+
+def test_of_a_deleted_job_without_pods_the_api_server_is_asked_first():
+    (action,) = conclude(Run(HELD)).actions
+    assert isinstance(action, ReadPods)
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_deleted_job_is_not_closed_while_a_pod_of_it_lives(certain):
+    assert conclude(replace(make_run(HELD, make_pod()), pods_certain=certain)).actions == ()
+
+
+def test_an_agent_that_ended_before_its_job_was_deleted_keeps_its_own_end():
+    ended = make_over()
+    job = replace(HELD, conditions=(), deleted_at=now().wall + 3600 * SECOND)
+    plan = conclude(replace(ended, job=job, pods_certain=True))
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.SUCCEEDED, Reason.COMPLETED)
