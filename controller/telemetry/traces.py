@@ -12,9 +12,9 @@ import asyncio
 import contextlib
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -120,8 +120,6 @@ class TraceExporter:
         self._traces: dict[str, _Waiting] = {}
         self._added = asyncio.Event()
         self._turn = asyncio.Lock()
-        # One thread: the SDK's exporter makes no promise about two exports at once.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="otlp")
         self._closed = False
         """Takes no more traces."""
         self._stopped = False
@@ -171,7 +169,6 @@ class TraceExporter:
                     await self._attempt(job_uid)
         self._stopped = True
         self._exporter.shutdown()
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _expire(self) -> None:
         """Give up what has waited too long, whether or not its turn has come."""
@@ -186,8 +183,7 @@ class TraceExporter:
             if (trace := self._traces.get(job_uid)) is None or self._stopped:
                 return
             began = self._clock()
-            loop = asyncio.get_running_loop()
-            accepted = await loop.run_in_executor(self._thread, self._send, trace)
+            accepted = await self._in_thread(trace)
             if accepted:
                 self._traces.pop(job_uid, None)
             else:
@@ -196,6 +192,27 @@ class TraceExporter:
             self._observe("accepted" if accepted else "failed", self._clock() - began, len(trace.tree.spans))
             if accepted:
                 self._accepted(job_uid)
+
+    async def _in_thread(self, trace: _Waiting) -> bool:
+        """One thread at a time (see `_turn`): the SDK's exporter makes no promise about two exports at once.
+
+        A daemon, not a pool's: a pool's threads are waited for when the process ends, and a collector that
+        hangs would hold the process up for as long as the exporter's own timeout.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bool] = loop.create_future()
+
+        def tell(accepted: bool) -> None:  # noqa: FBT001 — called by position, by the loop
+            if not answer.done():
+                answer.set_result(accepted)
+
+        def send() -> None:
+            accepted = self._send(trace)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, accepted)
+
+        threading.Thread(target=send, name="otlp", daemon=True).start()
+        return await answer
 
     def _send(self, trace: _Waiting) -> bool:
         """In the thread. A batch that was taken is not sent again."""

@@ -3,6 +3,7 @@ import gzip
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -313,3 +314,26 @@ def test_tracing_is_on_where_a_collector_is_named(environ, want):
 
 if __name__ == "__main__":
     sys.stdout.write(encoded().hex())
+
+
+async def test_a_collector_that_hangs_does_not_hold_up_the_end_of_the_process():
+    before = set(threading.enumerate())
+    exporter = Hanging()
+    sender = TraceExporter(accepted=print, gave_up=print, observe=lambda *_: None, exporter=exporter)
+    sender.submit("uid", make_tree())
+    await sender.drain(0.05)
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
+    exporter.release.set()
+
+
+class Hanging:
+    def __init__(self):
+        self.release = threading.Event()
+
+    def export(self, _spans):
+        self.release.wait(10)
+        return SpanExportResult.FAILURE
+
+    def shutdown(self):
+        pass
