@@ -24,6 +24,8 @@ from controller.kube import errors, retry
 from controller.kube.api import Kube, Page, RawEvent, Resource
 
 PAGE: Final = 500
+RESUME_SECONDS: Final = 90.0
+"""After a longer silence a watch is not resumed: its backlog would look like news. The list is the news."""
 WATCH_SECONDS: Final = (300, 600)
 """How long a watch is asked to last: not all end together."""
 
@@ -121,6 +123,8 @@ class Informer(Generic[T]):
     async def changes(self) -> AsyncGenerator[tuple[Change[T], ...], None]:
         """All changes, in batches as received, none of them empty."""
         while True:
+            if self.silent_for() > RESUME_SECONDS:
+                self._version = ""
             try:
                 async with aclosing(self._watched() if self._version else self._listed()) as batches:
                     async for batch in batches:
@@ -164,13 +168,12 @@ class Informer(Generic[T]):
         yield self._completed(seen)
 
     async def _page(self, token: str) -> Page:
-        page = await self._kube.page(
+        return await self._kube.page(
             self._resource, namespace=self._namespace, selector=self._selector, limit=PAGE, token=token
         )
-        self._heard_at = self._clock()
-        return page
 
     def _completed(self, seen: set[tuple[str, str]]) -> tuple[Change[T], ...]:
+        self._heard_at = self._clock()
         gone = [key for key in self._known if key not in seen]
         changes: list[Change[T]] = [Gone(self._known.pop(key).object) for key in gone]
         if not self.synced:

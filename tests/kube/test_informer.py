@@ -281,18 +281,18 @@ def test_throttled_waits_as_told_and_watches_from_where_it_was():
     async def story(world):
         world.cluster.put("a")
         await asyncio.sleep(2)
-        world.cluster.trouble = always(errors.Throttled("429", 30), "watch")
+        world.cluster.trouble = always(errors.Throttled("429", 20), "watch")
         world.cluster.cut_watches()
-        await asyncio.sleep(100)
-        world.cluster.trouble = always(errors.Throttled("429", 30))
+        await asyncio.sleep(60)
+        world.cluster.trouble = always(errors.Throttled("429", 20))
         world.cluster.put("b")
-        await asyncio.sleep(40)
+        await asyncio.sleep(25)
         assert world.seen == world.there
 
     world = in_a_world(story)
     assert len(world.calls("list")) == 1
     waits = [b - a for a, b in zip(world.calls("watch")[1:], world.calls("watch")[2:], strict=False)]
-    assert all(wait >= 30 for wait in waits[:3])
+    assert all(wait >= 20 for wait in waits[:3])
 
 
 @pytest.mark.parametrize("error", [errors.Refused("no", 403, "Forbidden"), errors.Unavailable("no", 401)])
@@ -429,3 +429,22 @@ def test_whatever_happens_the_view_becomes_what_is_there(history, seed):
 
     world = in_a_world(story, seed=seed)
     assert world.changes.count(Synced()) == 1
+
+
+def test_after_a_long_silence_it_lists_and_is_not_believed_before_the_last_page():
+    async def story(world):
+        for n in range(600):
+            world.cluster.put(f"job-{n}")
+        await asyncio.sleep(2)
+        world.cluster.trouble = always(errors.Unavailable("down"), "watch", "list", "continue")
+        world.cluster.cut_watches()
+        await asyncio.sleep(200)
+        world.cluster.trouble = always(errors.Unavailable("down"), "continue")
+        await asyncio.sleep(60)
+        assert world.informer.silent_for() > 200, "one page of two is no news"
+        world.cluster.trouble = always(errors.Unavailable("down"))
+        await asyncio.sleep(70)
+        assert world.informer.silent_for() < 70
+        assert world.seen == world.there
+
+    in_a_world(story)
