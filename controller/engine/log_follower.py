@@ -143,8 +143,9 @@ class _Reader:
     async def _read(
         self, streams: asyncio.Semaphore, last_reads: asyncio.Semaphore, rng: random.Random
     ) -> None:
-        failures = 0
+        failures = idle = 0
         while True:
+            before = self._seen.lines
             try:
                 async with self._turn(streams, last_reads) as final:
                     await self._read_once(follow=not final)
@@ -158,11 +159,12 @@ class _Reader:
                 await asyncio.sleep(_delay(error, failures, rng))
                 continue
             failures = 0
+            idle = idle + 1 if self._seen.lines == before else 0
             self._observer.log_read("ended")
             if final:
                 self._finish(LogState.TRUNCATED if self._log.gap else LogState.COMPLETE)
                 return
-            await self._wait_ended()
+            await self._wait_ended(min(_END_NOTICE * 2.0 ** min(idle, 10), _RETRY_MOST))
 
     @asynccontextmanager
     async def _turn(self, streams: asyncio.Semaphore, last_reads: asyncio.Semaphore) -> AsyncIterator[bool]:
@@ -217,10 +219,10 @@ class _Reader:
             if not timeout.expired():
                 timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    async def _wait_ended(self) -> None:
+    async def _wait_ended(self, seconds: float) -> None:
         """The stream has ended by itself. Usually the container has too, and word of it is on its way."""
         try:
-            async with asyncio.timeout(_END_NOTICE):
+            async with asyncio.timeout(seconds):
                 await self._ended.wait()
         except TimeoutError:
             return

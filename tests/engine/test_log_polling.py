@@ -1,0 +1,42 @@
+"""How often a log is asked for that has nothing new to say, in virtual time."""
+
+import asyncio
+import random
+from contextlib import suppress
+
+from controller.core.actions import FollowLog
+from controller.engine import log_follower
+from tests.engine.readers import Seen
+from tests.engine.virtual import virtual
+
+
+class Silent:
+    """A log that is there and says nothing new: its container waits to be restarted."""
+
+    gap, reads = False, 0
+
+    def __init__(self, *_):
+        pass
+
+    async def read(self, **_):
+        Silent.reads += 1
+        yield ()
+
+    def finish(self):
+        return ()
+
+
+@virtual
+async def test_a_log_that_says_nothing_new_is_asked_for_less_and_less(monkeypatch):
+    monkeypatch.setattr(log_follower, "ContainerLog", Silent)
+    monkeypatch.setattr(Silent, "reads", 0)
+    seen = Seen()
+    follower = log_follower.LogFollower(None, seen.publish, seen, random.Random(1))
+    running = asyncio.ensure_future(follower.run())
+    await asyncio.sleep(0)
+    follower.follow(FollowLog("ns", "pod", "uid", "job", "claude", "text"))
+    await asyncio.sleep(120)
+    assert 10 < Silent.reads < 20
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
