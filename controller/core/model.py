@@ -167,6 +167,8 @@ class Job:
     ids: Ids
     wishes: Wishes = Wishes()
     status: Mapping[str, str] = field(default_factory=dict)
+    leftovers: tuple[str, ...] = ()
+    """Names of status annotations that tell of another Job: they were copied with its manifest."""
     deleted_at: int | None = None
     suspended: bool = False
     parallelism: int = 1

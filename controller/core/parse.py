@@ -58,7 +58,8 @@ class Parser:
         meta, spec, status = found.metadata, found.spec, found.status
         labels, annotations = meta.labels or {}, meta.annotations or {}
         odd: list[Oddity] = []
-        template = spec.template or wire.Template()
+        wishes = self._wishes(labels, annotations, odd)
+        status_of_run, leftovers = self._own_status(meta, wishes, annotations, odd)
         return Job(
             namespace=sys.intern(meta.namespace),
             name=meta.name,
@@ -67,8 +68,9 @@ class Parser:
             created_at=contract.instant(meta.creationTimestamp) or 0,
             slot=self._slot(meta.namespace, labels),
             ids=self._ids(labels, annotations, odd),
-            wishes=self._wishes(labels, annotations, odd),
-            status=self._status(annotations, odd),
+            wishes=wishes,
+            status=status_of_run,
+            leftovers=leftovers,
             deleted_at=_at(meta.deletionTimestamp),
             suspended=bool(spec.suspend),
             parallelism=1 if spec.parallelism is None else spec.parallelism,
@@ -77,8 +79,8 @@ class Parser:
             deadline_seconds=spec.activeDeadlineSeconds,
             ttl_seconds=spec.ttlSecondsAfterFinished,
             external_queue=labels.get(contract.KUEUE_QUEUE_LABEL, ""),
-            specs=_specs(template.spec),
-            template_labels=self._template_labels(template),
+            specs=_specs(spec.template.spec if spec.template else None),
+            template_labels=self._template_labels(spec.template or wire.Template()),
             conditions=_conditions(status.conditions),
             started_at=_at(status.startTime),
             completed_at=_at(status.completionTime),
@@ -164,6 +166,24 @@ class Parser:
             return value
         odd.append(Oddity(key, f"{_quote(value)} is none of {', '.join(words)}; ignored"))
         return ""
+
+    def _own_status(
+        self, meta: wire.Meta, wishes: Wishes, annotations: Mapping[str, str], odd: list[Oddity]
+    ) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        """Our annotations, if they are about this Job: a manifest that was copied brings another's along.
+
+        Both must speak against it, the trace id and the time: either alone may have been changed by a host
+        that edits its traceparent, or by a clock.
+        """
+        found = self._status(annotations, odd)
+        traced = found.get(contract.Status.TRACE_ID, "")
+        since = contract.instant(found.get(contract.Status.SINCE, ""))
+        of_this = not found or traced in (meta.uid.replace("-", ""), wishes.traceparent[3:35])
+        if of_this or since is None or since >= (contract.instant(meta.creationTimestamp) or 0):
+            return found, ()
+        where = self._keys.status(contract.Status.TRACE_ID)
+        odd.append(Oddity(where, "these status annotations are of another Job; ignored, and removed"))
+        return {}, tuple(sorted(found))
 
     def _status(self, annotations: Mapping[str, str], odd: list[Oddity]) -> Mapping[str, str]:
         prefix = self._keys.status_prefix

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from controller.core.contract import JOB_UID_LABEL, KUEUE_QUEUE_LABEL, Status
+from controller.core.contract import JOB_UID_LABEL, KUEUE_QUEUE_LABEL, Phase, Status
 from controller.core.model import Job, Pod, RunState, Slot, Unreadable
 from controller.core.parse import Parser
 from tests.core.builders import KEYS, at, job_json, pod_json, raw, stamp, uid_of
@@ -211,3 +211,31 @@ def test_unknown_fields_of_newer_servers_are_skipped():
     job, pod = job_json(spec={"newField": {"a": [1]}}), pod_json(spec={"newField": 7})
     assert isinstance(PARSER.job(json.dumps(job).encode()), Job)
     assert isinstance(PARSER.pod(json.dumps(pod).encode()), Pod)
+
+
+OTHER = "11111111-1111-4111-8111-111111111111"
+
+
+def with_status(trace_id, since, **more):
+    own = {"phase": "Succeeded", "result": "{}", "trace-id": trace_id, "since": since, **more}
+    return PARSER.job(raw(job_json(annotations={KEYS.status(name): value for name, value in own.items()})))
+
+
+def test_status_that_came_with_a_copied_manifest_is_ignored_and_named():
+    job = with_status(OTHER.replace("-", ""), "2001-01-01T00:00:00Z")
+    assert (job.phase, dict(job.status)) == (None, {})
+    assert job.leftovers == ("phase", "result", "since", "trace-id")
+    assert [odd.where for odd in job.oddities] == [KEYS.status("trace-id")]
+
+
+@pytest.mark.parametrize(
+    ("trace_id", "since"),
+    [
+        pytest.param(uid_of("run-1").replace("-", ""), "2001-01-01T00:00:00Z", id="its trace is this Job's"),
+        pytest.param(OTHER.replace("-", ""), "2999-01-01T00:00:00Z", id="it is younger than the Job"),
+        pytest.param(OTHER.replace("-", ""), "soon", id="nobody knows when it was written"),
+    ],
+)
+def test_status_that_may_be_this_jobs_own_is_believed(trace_id, since):
+    job = with_status(trace_id, since)
+    assert (job.phase, job.leftovers) == (Phase.SUCCEEDED, ())

@@ -35,15 +35,15 @@ def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be w
     }
     if Status.RESULT in run.job.status:
         wanted.pop(Status.RESULT, None)  # Once per Job: what a host may have read is never replaced.
+    changed = {name: value for name, value in wanted.items() if run.job.status.get(name) != value}
+    changed = {**dict.fromkeys(run.job.leftovers), **changed}
     keys = Keys(policy.domain)
     return PatchJob(
         namespace=run.job.namespace,
         name=run.job.name,
         job_uid=run.job.uid,
         version=run.job.version,
-        annotations={
-            keys.status(name): value for name, value in wanted.items() if run.job.status.get(name) != value
-        },
+        annotations={keys.status(name): value for name, value in changed.items()},
         spec=spec or {},
         template_labels=template_labels or {},
         why=why,

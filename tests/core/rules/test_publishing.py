@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -113,3 +114,11 @@ def test_every_patch_is_guarded_by_uid_and_version():
         uid_of("run-1"),
         "7",
     )
+
+
+def test_what_came_from_another_job_is_removed_with_the_first_write():
+    run = make_run(replace(make_job(), status={}, leftovers=("phase", "result", "trace-exported")))
+    patch = publishing.patch(run, WORKING, now(), POLICY, why="report")
+    removed = {key for key, value in patch.annotations.items() if value is None}
+    assert removed == {KEYS.status("result"), KEYS.status("trace-exported")}
+    assert patch.annotations[KEYS.status("phase")] == WORKING.phase
