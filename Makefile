@@ -31,7 +31,7 @@ demo: $(READY) ## nine recorded agent runs on a fake cluster, watched live (CLUS
 	@CLUSTER=$(CLUSTER) $(BIN)/python -m examples.demo
 
 test: $(READY) ## the tests that take seconds
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 slow: $(READY) ## the tests that take minutes: kill -9, faults, two controllers
 	@$(BIN)/python -m pytest -q -m slow
