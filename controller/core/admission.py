@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from controller.core import contract
-from controller.core.contract import Phase, Reason
+from controller.core.contract import LIVE, Phase, Reason
 from controller.core.model import Job
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 
@@ -18,24 +18,46 @@ _NAMED: Final = 3
 
 def holders(seen: Snapshot) -> frozenset[str]:
     """Uids of the Jobs that hold a place in the slot (contract §4)."""
-    held = {run.job.uid for run in seen.runs if _holds(run.job)}
+    held = {run.job.uid for run in seen.runs if holds(run.job) or not is_released(run, seen)}
     held |= {pod.job_uid or pod.uid for run in seen.runs for pod in run.pods if not pod.ended}
     held |= {pod.job_uid or pod.uid for pod in seen.strays if not pod.ended}
     held |= {ghost.uid for ghost in seen.ghosts}
     return frozenset(held)
 
 
-def _holds(job: Job) -> bool:
+def holds(job: Job) -> bool:
+    """The Job by itself holds a place: pods of it run, or may be made at any moment."""
     runnable = not job.suspended and job.parallelism > 0
     return runnable and job.finished is None and job.deleted_at is None
+
+
+def was_started(job: Job) -> bool:
+    """Pods of this Job have existed, as far as the Job itself tells."""
+    counted = job.active or job.failed or job.succeeded
+    return bool(counted) or job.started_at is not None or job.phase in LIVE
+
+
+def release_mark(job: Job) -> str:
+    """Holds while a started Job holds no place by itself any more, though Kubernetes has not closed it."""
+    return f"released:{job.uid}"
+
+
+def is_released(run: Run, seen: Snapshot) -> bool:
+    """A Job that was started and then suspended or deleted frees its place only when its pods were read.
+
+    The watch of pods may lag behind that of Jobs: a pod that is not in the cache may still run.
+    """
+    if run.job.finished is not None or not was_started(run.job):
+        return True
+    since = seen.since.get(release_mark(run.job))
+    return since is not None and run.pods_read_since(since)
 
 
 def is_waiting(job: Job) -> bool:
     """The Job waits for our word: suspended by its host, never started, not under another's admission."""
     if not job.suspended or job.deleted_at is not None or job.finished is not None:
         return False
-    started = job.started_at is not None or job.active or job.failed or job.succeeded
-    return not started and job.phase in (None, Phase.QUEUED) and not job.external_queue
+    return not was_started(job) and job.phase in (None, Phase.QUEUED) and not job.external_queue
 
 
 def problem(job: Job) -> str:
@@ -62,7 +84,7 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
     names = _holding(seen)
     verdicts: dict[str, Standing] = {}
     for run in waiting:
-        obstacle = _twin(run, seen) or _changed(run.job)
+        obstacle = _twin(run, seen) or _changed(run.job) or _refused(run.job, seen)
         if not obstacle and free > 0:
             free -= 1
             names.append(run.job.name)
@@ -95,6 +117,10 @@ def _changed(job: Job) -> str:
     return f"Waits: its parallelism and completions are {job.parallelism} and {job.completions}, not 1 and 1."
 
 
+def _refused(job: Job, seen: Snapshot) -> str:
+    return "The API server refused to start it; it will be tried again." if job.uid in seen.refused else ""
+
+
 def _goes_first(other: Job, mine: Job) -> bool:
     if not is_waiting(other):
         return other.phase is not Phase.REJECTED
@@ -110,7 +136,7 @@ def _busy(names: Sequence[str], policy: Policy) -> str:
 
 def _holding(seen: Snapshot) -> list[str]:
     """Names of what holds places, for people: Jobs, then pods and Jobs that are not gone yet."""
-    jobs = [run.job.name for run in seen.runs if _holds(run.job)]
-    pods = [pod for run in seen.runs if not _holds(run.job) for pod in run.pods]
+    jobs = [run.job.name for run in seen.runs if holds(run.job)]
+    pods = [pod for run in seen.runs if not holds(run.job) for pod in run.pods]
     lingering = [pod.name for pod in (*pods, *seen.strays) if not pod.ended]
     return sorted(jobs) + sorted(lingering) + sorted(ghost.name for ghost in seen.ghosts)

@@ -67,7 +67,8 @@ def standing(run: Run) -> Standing:
     """Phase and reason of a run that has been admitted, or was submitted running, and is not terminal."""
     found = _observed(run)
     if Status.STOP in run.job.status and found.reason is not Reason.DRAINING_LOG:
-        return Standing(found.phase, Reason.STOPPING, "The run is being stopped.")
+        said = run.job.status.get(Status.MESSAGE) or "The run is being stopped."
+        return Standing(found.phase, Reason.STOPPING, said)
     return found
 
 

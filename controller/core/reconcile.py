@@ -7,9 +7,9 @@ other; `merge` makes one patch per Job out of what they ask for. Nothing outside
 from collections.abc import Callable
 from typing import Final
 
-from controller.core.actions import ConfirmGone, Plan, RefreshJob
+from controller.core.actions import Plan, RefreshJob
 from controller.core.model import Now
-from controller.core.rules import admitting, concluding, following, reporting, stopping, tracing
+from controller.core.rules import admitting, certainty, concluding, following, reporting, stopping, tracing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Snapshot
 
@@ -18,14 +18,10 @@ Rule = Callable[[Snapshot, Now, Policy], Plan]
 _STALE_RETRY_SECONDS: Final = 5.0
 
 
-def confirm_ghosts(seen: Snapshot, _now: Now, _policy: Policy) -> Plan:
-    """A Job that vanished keeps its place until the cluster says that nothing of it can run."""
-    return Plan(tuple(ConfirmGone(*ghost) for ghost in seen.ghosts))
-
-
 RULES: Final[tuple[Rule, ...]] = (
     following.follow_logs,  # every log that a result or a trace still needs is being read
-    confirm_ghosts,  # a place is freed on certainty, not on an event
+    certainty.confirm_ghosts,  # a vanished Job's place is freed on certainty, not on an event
+    certainty.confirm_released,  # likewise that of a Job that was suspended or is being deleted
     admitting.reject_invalid,  # a suspended Job that is no run is told so, and never started
     admitting.admit_or_queue,  # who waits is started, or told what for
     stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.core.contract import Phase, Reason
-from controller.core.model import Container, Ids, Job, Pod, Slot
+from controller.core.model import Container, Ids, Job, Now, Pod, Slot
 from controller.core.transcript import AttemptLog
 
 
@@ -53,8 +53,12 @@ class Run:
     """Oldest first."""
     logs: tuple[AttemptLog, ...] = ()
     export: Export = Export.NONE
-    pods_certain: bool = False
-    """The pods have been read from the API server itself since the Job was over."""
+    pods_read_at: float | None = None
+    """Monotonic second at which the pods were last read from the API server itself, None if never."""
+
+    def pods_read_since(self, mono: float) -> bool:
+        """Whether what is known of the pods is certain for this monotonic second, not only cached."""
+        return self.pods_read_at is not None and self.pods_read_at >= mono
 
     def log(self, pod_uid: str) -> AttemptLog | None:
         """The log of the agent's container in that pod, None if it was never asked for."""
@@ -86,6 +90,12 @@ class Snapshot:
     """Both caches are synced and neither is stale. Without it nothing is admitted or stopped."""
     since: Mapping[str, float] = field(default_factory=dict)
     """Mark (see `actions.Plan`) -> monotonic second at which this controller first saw it hold."""
+    refused: frozenset[str] = frozenset()
+    """Uids of Jobs whose start the API server refused a moment ago."""
+
+    def first_seen(self, mark: str, now: Now) -> float:
+        """The monotonic second since which the mark has held: now, if it is named for the first time."""
+        return self.since.get(mark, now.mono)
 
 
 @dataclass(frozen=True, slots=True)

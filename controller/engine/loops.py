@@ -129,23 +129,24 @@ async def work(parts: Parts) -> None:
 async def _round(parts: Parts, slot: Slot) -> str:
     try:
         plan = _plan(parts, slot)
-        refused = await perform(parts, slot, plan)
+        worst = await perform(parts, slot, plan)
     except LeaseLost:
         raise
     except Exception as error:  # noqa: BLE001 — a poisoned slot is told, backed off, and holds up no other
         return _requeue(parts, slot, error)
     if plan.look_again is not None:
         parts.queue.add_after(slot, plan.look_again)
-    if refused is None and any(isinstance(action, RefreshJob) for action in plan.actions):
+    if worst is None and any(isinstance(action, RefreshJob) for action in plan.actions):
         return _OUTCOMES[type(None)]  # what failed before has not succeeded yet: its backoff goes on
-    return _requeue(parts, slot, refused)
+    return _requeue(parts, slot, worst)
 
 
 def _plan(parts: Parts, slot: Slot) -> Plan:
     now = parts.now()
-    snapshot = parts.store.snapshot(slot, fresh=is_fresh(parts))
+    snapshot = parts.store.snapshot(slot, fresh=is_fresh(parts), mono=now.mono)
     plan = reconcile(snapshot, now, parts.policy)
-    parts.store.remember(slot, plan.marks, now.mono)
+    if snapshot.fresh and not snapshot.doubts:  # else the plan says nothing about what holds
+        parts.store.remember(slot, plan.marks, now.mono)
     return plan
 
 

@@ -1,6 +1,6 @@
 """Carries out a plan: each action to the writer, the log follower or the exporter; replies into the store.
 
-A refusal skips what is left for that Job, any other failure ends the round; nothing without the lease.
+A failure skips what is left for its Job and holds up no other; nothing is done without the lease.
 """
 
 import asyncio
@@ -22,21 +22,39 @@ _UNCONFIRMED_RETRY_SECONDS: Final = 2.0
 _EXPORTER_FULL_RETRY_SECONDS: Final = 5.0
 
 
-async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.Refused | None:
-    """Carries the actions out in order. A refusal skips what is left for that Job; others end the round."""
-    refused: errors.Refused | None = None
+async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | None:
+    """Carries the actions out in order. A failure skips what is left for its Job, and only for that one.
+
+    Says the failure that matters most for when to come back: one that may pass soon before a refusal. A
+    server that asks to be left alone ends the round.
+    """
+    worst: errors.KubeError | None = None
     skipped: set[str] = set()
     for action in plan.actions:
         if action.job_uid in skipped:
             continue
         try:
             await _act(parts, slot, action)
+        except errors.Throttled:
+            raise
         except errors.Refused as error:
             parts.observer.refused(action, error)
-            if not isinstance(action, actions.TellJob):
-                refused = error
-                skipped.add(action.job_uid)
-    return refused
+            if isinstance(action, actions.TellJob):
+                continue
+            skipped.add(action.job_uid)
+            worst = worst or error
+            _pass_over(parts, slot, action)
+        except errors.KubeError as error:
+            skipped.add(action.job_uid)
+            worst = error
+    return worst
+
+
+def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
+    """A Job that may not be started must not keep its place on paper: the next in line gets it."""
+    if isinstance(action, actions.PatchJob) and action.spec.get("suspend") is False:
+        parts.store.refuse(action.job_uid, parts.now().mono)
+        parts.queue.add(slot)
 
 
 async def _act(parts: Parts, slot: Slot, action: Action) -> None:
@@ -87,7 +105,7 @@ def _take_reply(parts: Parts, reply: bytes) -> None:
     job = parts.parser.job(reply)
     if isinstance(job, Unreadable):
         parts.observer.unreadable(job)
-        return
+        raise errors.Unavailable(f"the answer is no Job: {job.why}")
     for slot in parts.store.put_reply(job):
         parts.queue.add(slot)
     if parts.store.is_settled(job.uid):
@@ -125,9 +143,10 @@ def drop_job(parts: Parts, job: Job) -> set[Slot]:
 
 
 async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:
+    began = parts.now().mono
     found = [parts.parser.pod(raw) for raw in await parts.writer.pods_of(action)]
     pods = [pod for pod in found if isinstance(pod, Pod)]
-    for slot in parts.store.put_pods(action.job_uid, pods):
+    for slot in parts.store.put_pods(action.job_uid, pods, began):
         parts.queue.add(slot)
 
 

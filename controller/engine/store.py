@@ -7,13 +7,18 @@ and published leaves only its run id.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
+from controller.core import admission
 from controller.core.contract import TERMINAL, Phase
 from controller.core.model import Ids, Job, Pod, Slot
 from controller.core.rules import concluding
 from controller.core.snapshot import Export, Ghost, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.groups import Groups
+
+REFUSED_SECONDS: Final = 55.0
+"""So long a Job whose start was refused is passed over; shorter than the pause before it is tried again."""
 
 
 class Store:
@@ -34,7 +39,8 @@ class Store:
         self._logs: dict[str, dict[str, AttemptLog]] = {}
         self._exports: dict[str, Export] = {}
         self._doubts: set[str] = set()
-        self._certain: set[str] = set()
+        self._pods_read: dict[str, float] = {}
+        self._refused: dict[str, float] = {}
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
@@ -59,18 +65,24 @@ class Store:
         known = self._jobs.pop(job.uid, None)
         self._exports.pop(job.uid, None)
         self._logs.pop(job.uid, None)
-        self._certain.discard(job.uid)
+        self._pods_read.pop(job.uid, None)
+        self._refused.pop(job.uid, None)
+        self._exorcise(job.uid)
         last = known or job
         self._leave(last)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
-        could_run = last.finished is None and (not last.suspended or job.uid in self._doubts)
+        idle = last.suspended and not admission.was_started(last) and job.uid not in self._doubts
         self._doubts.discard(job.uid)
-        if could_run or any(not pod.ended for pod in pods):
+        if (last.finished is None and not idle) or any(not pod.ended for pod in pods):
             ghost = Ghost(last.namespace, last.name, last.uid)
             self._ghosts.setdefault(last.slot, {})[job.uid] = ghost
             self._haunted[job.uid] = last.slot
         for pod in pods:
-            self._stray(pod)
+            # What has ended holds nothing; and a pod that the watch does not select would be kept for ever.
+            if pod.ended:
+                self.drop_pod(pod)
+            else:
+                self._stray(pod)
         return {last.slot} | {pod.slot for pod in pods}
 
     def put_pod(self, pod: Pod) -> set[Slot]:
@@ -115,14 +127,18 @@ class Store:
         if job_uid in self._jobs:
             self._doubts.add(job_uid)
 
-    def put_pods(self, job_uid: str, pods: Iterable[Pod]) -> set[Slot]:
-        """All pods of a Job, as the API server itself lists them now: others of it are gone."""
+    def refuse(self, job_uid: str, mono: float) -> None:
+        """The API server refused to start this Job: for a while it does not stand in others' way."""
+        self._refused[job_uid] = mono + REFUSED_SECONDS
+
+    def put_pods(self, job_uid: str, pods: Iterable[Pod], mono: float) -> set[Slot]:
+        """All pods of a Job, as the API server itself lists them at that second: others of it are gone."""
         listed = {pod.uid: pod for pod in pods}
         touched = {slot for pod in listed.values() for slot in self.put_pod(pod)}
         for uid in set(self._pods_of.of(job_uid)) - listed.keys():
             touched |= self.drop_pod(self._pods[uid])
         if (job := self._jobs.get(job_uid)) is not None:
-            self._certain.add(job_uid)
+            self._pods_read[job_uid] = mono
             touched.add(job.slot)
         return touched
 
@@ -166,7 +182,7 @@ class Store:
 
     # ── What rules and people see ────────────────────────────────────────────────────────────────
 
-    def snapshot(self, slot: Slot, *, fresh: bool) -> Snapshot:
+    def snapshot(self, slot: Slot, *, fresh: bool, mono: float = 0.0) -> Snapshot:
         """Everything known about one slot now."""
         active = self._active.of(slot)
         return Snapshot(
@@ -178,6 +194,7 @@ class Store:
             settled_runs=tuple(self._settled.get(slot, {}).values()),
             fresh=fresh,
             since=self._since.get(slot, {}),
+            refused=frozenset(uid for uid in active if mono < self._refused.get(uid, -1.0)),
         )
 
     def slots(self) -> tuple[Slot, ...]:
@@ -201,7 +218,7 @@ class Store:
             pods=tuple(sorted(pods, key=lambda pod: (pod.created_at, pod.name))),
             logs=tuple(self._logs.get(job_uid, {}).values()),
             export=self._exports.get(job_uid, Export.NONE),
-            pods_certain=job_uid in self._certain,
+            pods_read_at=self._pods_read.get(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:
@@ -217,7 +234,8 @@ class Store:
         ids = Ids() if job.phase is Phase.REJECTED else job.ids
         self._settled.setdefault(job.slot, {})[job_uid] = ids
         self._logs.pop(job_uid, None)
-        self._certain.discard(job_uid)
+        self._pods_read.pop(job_uid, None)
+        self._refused.pop(job_uid, None)
 
     def _unsettle(self, job: Job) -> None:
         settled = self._settled.get(job.slot)

@@ -327,8 +327,8 @@ def runs(draw, name):
     own = tuple(draw(pods(name, number)) for number in range(draw(_POD_COUNTS)))
     known = [pod.uid for pod in own] + [uid_of("gone-0")]
     read = [draw(logs(uid)) for uid in known if draw(_EITHER)]
-    certain = draw(_EITHER)
-    return Run(draw(jobs(name, own)), own, tuple(read), draw(_EXPORTS), certain)
+    read_at = draw(st.sampled_from([None, 0.0, 1e9]))
+    return Run(draw(jobs(name, own)), own, tuple(read), draw(_EXPORTS), read_at)
 
 
 @st.composite
@@ -339,7 +339,7 @@ def policies(draw):
 def _calm(run):
     """Nothing of a run that waits has ever run, and the pods of the others have been read."""
     if not admission.is_waiting(run.job):
-        return replace(run, pods_certain=True)
+        return replace(run, pods_read_at=1e9)
     status = {name: text for name, text in run.job.status.items() if name != Status.FACTS}
     return Run(replace(run.job, status=status), export=run.export)
 
@@ -372,6 +372,8 @@ def snapshots(draw, *, calm=False):
         )
     marks = reconcile(seen, NOW, Policy(tracing=True)).marks
     held = {mark: age for mark in marks if (age := draw(_AGES)) is not None}
+    if calm:
+        held |= {mark: 0 for mark in marks if mark.startswith("released:")}
     return replace(seen, since={mark: NOW.mono - age for mark, age in held.items()})
 
 

@@ -27,6 +27,12 @@ def waits(name="waits", **changes):
     return make_run(make_waiting(name, **changes))
 
 
+def released(run):
+    """The Job holds no place by itself, and its pods have been read since."""
+    read = replace(run, pods_read_at=5.0)
+    return make_snapshot(read, since={admission.release_mark(run.job): 5.0})
+
+
 def admitted(seen, policy=POLICY):
     verdicts = admission.decide(seen, policy)
     names = {run.job.uid: run.job.name for run in seen.runs}
@@ -43,14 +49,21 @@ def admitted(seen, policy=POLICY):
         pytest.param(
             make_snapshot(make_run(make_job(), make_pod(), make_pod(name="y"))), 1, id="two pods of one Job"
         ),
-        pytest.param(make_snapshot(waits(started_at=1)), 0, id="a suspended Job"),
-        pytest.param(make_snapshot(make_run(make_job(parallelism=0))), 0, id="parallelism 0"),
+        pytest.param(make_snapshot(waits(started_at=1)), 1, id="a suspended Job that was started"),
+        pytest.param(released(waits(started_at=1)), 0, id="a suspended Job whose pods have been read since"),
+        pytest.param(
+            released(make_run(make_waiting(started_at=1), make_pod())),
+            1,
+            id="a suspended Job with a pod",
+        ),
+        pytest.param(released(make_run(make_job(parallelism=0))), 0, id="parallelism 0"),
         pytest.param(make_snapshot(make_run(make_job(over="Complete"))), 0, id="a finished Job"),
         pytest.param(make_snapshot(make_run(make_job(over="x"), make_pod())), 1, id="a finished Job's pod"),
         pytest.param(
             make_snapshot(make_run(make_job(over="x"), make_ended_pod(1))), 0, id="a finished Job's ended pod"
         ),
-        pytest.param(make_snapshot(make_run(make_job(deleted_at=1))), 0, id="a Job that is being deleted"),
+        pytest.param(make_snapshot(make_run(make_job(deleted_at=1))), 1, id="a Job that is being deleted"),
+        pytest.param(released(make_run(make_job(deleted_at=1))), 0, id="a deleted Job, pods read since"),
         pytest.param(
             make_snapshot(make_run(make_job(deleted_at=1), make_pod(deleted_at=1))),
             1,
@@ -192,3 +205,10 @@ def test_what_is_a_run(changes, valid):
 )
 def test_a_suspended_job_is_not_started_if(changes):
     assert admitted(make_snapshot(waits(**changes))) == []
+
+
+def test_a_run_whose_start_was_refused_is_passed_over_for_a_while():
+    first, second = waits("first", created=1), waits("second", created=2)
+    seen = make_snapshot(first, second, refused=frozenset({first.job.uid}))
+    assert admitted(seen) == ["second"]
+    assert admission.decide(seen, POLICY)[first.job.uid].reason is Reason.AGENT_BUSY

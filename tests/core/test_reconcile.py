@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from controller.core.actions import ConfirmGone, ExportTrace, FollowLog, PatchJob, RefreshJob
-from controller.core.contract import Phase, Reason, Status
+from controller.core.actions import ConfirmGone, ExportTrace, FollowLog, PatchJob, ReadPods, RefreshJob
+from controller.core.contract import Reason, Status
 from controller.core.reconcile import reconcile
 from controller.core.snapshot import Export, Ghost
 from tests.core.builders import (
@@ -62,10 +62,12 @@ def test_a_vanished_job_holds_its_place_until_it_is_confirmed_gone():
 
 def test_a_start_that_is_hopeless_at_first_sight_is_one_patch():
     seen = make_snapshot(make_run(make_job(), make_pod(waiting("InvalidImageName"))))
+    first = reconcile(seen, now(), POLICY)
+    assert ReadPods in kinds(first)
+    seen = after(seen, first, now())
     (patch,) = patches(reconcile(seen, now(), POLICY))
-    assert patch.why == "stop+report"
+    assert patch.why == "stop"
     assert patch.spec == {"activeDeadlineSeconds": 1}
-    assert patch.annotations[KEYS.status(Status.PHASE)] == Phase.STARTING
     assert patch.annotations[KEYS.status(Status.REASON)] == Reason.STOPPING
 
 

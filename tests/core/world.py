@@ -20,12 +20,15 @@ _SPEC_FIELDS = {
 
 def after(seen, plan, now):
     """The same slot once every action of the plan has succeeded and nothing else has happened."""
+    known = seen
     for action in plan.actions:
-        seen = _carried_out(seen, action)
+        seen = _carried_out(seen, action, now.mono)
+    if not known.fresh or known.doubts:
+        return seen  # such a plan says nothing about what holds
     return replace(seen, since={mark: seen.since.get(mark, now.mono) for mark in plan.marks})
 
 
-def _carried_out(seen, action):
+def _carried_out(seen, action, mono):
     match action:
         case RefreshJob():
             return replace(seen, doubts=tuple(uid for uid in seen.doubts if uid != action.job_uid))
@@ -36,11 +39,13 @@ def _carried_out(seen, action):
                 strays=tuple(pod for pod in seen.strays if pod.job_uid != action.job_uid),
             )
         case _:
-            runs = (_touched(run, action) if run.job.uid == action.job_uid else run for run in seen.runs)
+            runs = (
+                _touched(run, action, mono) if run.job.uid == action.job_uid else run for run in seen.runs
+            )
             return replace(seen, runs=tuple(runs))
 
 
-def _touched(run, action):
+def _touched(run, action, mono):
     match action:
         case PatchJob():
             return _patched(run, action)
@@ -49,7 +54,7 @@ def _touched(run, action):
         case ExportTrace():
             return replace(run, export=Export.PENDING)
         case ReadPods():
-            return replace(run, pods_certain=True)
+            return replace(run, pods_read_at=mono)
         case _:
             return run
 

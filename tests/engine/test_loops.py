@@ -1,6 +1,7 @@
 """What the loops do with failures, on a cluster in memory in virtual time."""
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -9,10 +10,11 @@ from controller.core.contract import Phase
 from controller.core.snapshot import Policy
 from controller.engine import loops
 from controller.kube import errors
+from controller.kube.informer import Gone
 from controller.kube.lease import LeaseLost
-from tests.core.builders import SLOT, uid_of
+from tests.core.builders import SLOT, pod_json, stamp, uid_of
 from tests.engine.virtual import OF_OTHER, OTHER, RUNNING, always, once, phase_of, virtual
-from tests.engine.world import engine
+from tests.engine.world import engine, merged
 
 # ── The switch ───────────────────────────────────────────────────────────────────────────────────
 
@@ -35,7 +37,9 @@ async def test_what_follows_from_how_a_round_ended(error, outcome, soonest, late
         world.cluster.trouble = once(error)
         world.see_job()
         await asyncio.sleep(120)
-        first, second = [at for at, action in world.cluster.calls if isinstance(action, PatchJob)][:2]
+        first, second = [
+            at for at, action in world.cluster.calls if isinstance(action, PatchJob) and action.spec
+        ][:2]
         assert soonest <= second - first <= latest
         assert world.told.outcomes[outcome] == 1
         assert phase_of(world) is Phase.STARTING
@@ -235,3 +239,55 @@ async def test_a_poisoned_slot_backs_off_and_the_others_go_on(monkeypatch):
         await asyncio.sleep(600)
         assert {slot for slot, _ in world.told.about("failed")} == {OTHER}
         assert 10 < world.told.outcomes["failed"] < 40, "again and again, but later each time"
+
+
+@virtual
+async def test_a_job_that_may_not_be_started_does_not_keep_the_next_one_waiting():
+    async with engine() as world:
+        world.cluster.trouble = always(errors.Refused("no", 403, "Forbidden"), PatchJob, "run-1")
+        world.see_job("run-1")
+        world.see_job("run-2", creationTimestamp=stamp(5))
+        await asyncio.sleep(2)
+        assert phase_of(world, "run-2") is Phase.STARTING
+        world.cluster.trouble = lambda _action: None
+        world.cluster.jobs.pop(uid_of("run-2"))
+        world.jobs.give(Gone(world.parts.store.job(uid_of("run-2"))))
+        await asyncio.sleep(120)
+        assert phase_of(world, "run-1") is Phase.STARTING, "it is tried again"
+
+
+@virtual
+async def test_a_job_that_can_not_be_written_holds_up_no_other_of_its_slot():
+    async with engine(Policy(agent_concurrency=2)) as world:
+        world.cluster.trouble = always(errors.Unavailable("no"), PatchJob, "run-1")
+        world.see_job("run-1")
+        world.see_job("run-2")
+        await asyncio.sleep(2)
+        assert phase_of(world, "run-2") is Phase.STARTING
+
+
+PULLING = [{"name": "claude", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]
+
+
+def every_third(error, kind):
+    calls = count()
+
+    def trouble(action):
+        if isinstance(action, kind) and next(calls) % 3 == 2:
+            raise error
+
+    return trouble
+
+
+@virtual
+async def test_a_write_that_fails_does_not_begin_a_wait_anew():
+    async with engine(Policy(start_timeout_seconds=600)) as world:
+        world.see_job()
+        await asyncio.sleep(1)
+        slow = {"spec": {"nodeName": "n"}, "status": {"phase": "Pending", "containerStatuses": PULLING}}
+        world.see_pod(**slow)
+        world.cluster.pods["x"] = {**merged(pod_json("run-1-x", job="run-1"), slow), "job": uid_of("run-1")}
+        world.cluster.trouble = every_third(errors.Unavailable("no"), PatchJob)
+        await asyncio.sleep(660)
+        stops = [patch for patch in world.cluster.patches if "activeDeadlineSeconds" in patch.spec]
+        assert len(stops) == 1

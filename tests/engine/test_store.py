@@ -161,6 +161,6 @@ def test_a_list_of_a_jobs_pods_replaces_what_was_known_of_them(store):
     store.put_pod(make_pod(name="gone"))
     store.put_pod(make_pod(name="old"))
     listed = [make_ended_pod(name="old", version="4"), make_pod(name="new")]
-    assert store.put_pods(uid_of("run-1"), listed) == {SLOT}
+    assert store.put_pods(uid_of("run-1"), listed, 7.0) == {SLOT}
     assert pods_of(store) == {"old", "new"}
-    assert runs(store)["run-1"].pods_certain
+    assert runs(store)["run-1"].pods_read_at == 7.0

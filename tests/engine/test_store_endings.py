@@ -231,3 +231,33 @@ def test_every_slot_that_looks_different_was_touched(changes):
         after = {slot: _seen(store, slot) for slot in (SLOT, OTHER)}
         assert {slot for slot in after if after[slot] != before[slot]} <= touched
         before = after
+
+
+def test_ended_pods_go_with_their_job_even_if_no_watch_tells_of_them(store):
+    store.put_job(make_job(over="Complete"))
+    store.put_pods(uid_of("run-1"), [make_ended_pod(0)], 1.0)
+    store.drop_job(make_job(over="Complete"))
+    assert (store.stray_count(), store.slots()) == (0, ())
+
+
+def test_a_suspended_job_that_was_started_leaves_a_ghost(store):
+    job = make_waiting(started_at=1)
+    store.put_job(job)
+    store.drop_job(job)
+    assert ghosts(store) == {job.name}
+
+
+def test_a_job_that_vanishes_twice_under_two_agents_leaves_one_ghost(store):
+    job = make_job()
+    store.drop_job(job)
+    store.drop_job(replace(job, slot=OTHER))
+    assert (ghosts(store), ghosts(store, OTHER)) == (set(), {job.name})
+    store.confirm_gone(job.uid)
+    assert store.slots() == ()
+
+
+def test_a_refusal_is_forgotten_after_a_while(store):
+    store.put_job(make_waiting())
+    store.refuse(uid_of("run-1"), 10.0)
+    assert store.snapshot(SLOT, fresh=True, mono=60.0).refused == {uid_of("run-1")}
+    assert not store.snapshot(SLOT, fresh=True, mono=70.0).refused

@@ -1,6 +1,7 @@
 """Starts the runs that may start, tells the others what they wait for, turns away what is no run."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from controller.core import admission, result
 from controller.core.actions import PatchJob, Plan, TellJob
@@ -8,6 +9,9 @@ from controller.core.contract import ErrorCode, Keys, Phase, Reason, Status
 from controller.core.model import Job, Now
 from controller.core.rules import publishing
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
+
+_REFUSED_AGAIN_SECONDS: Final = 60.0
+"""When a Job whose start the API server refused is tried again."""
 
 
 def reject_invalid(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -39,7 +43,7 @@ def admit_or_queue(seen: Snapshot, now: Now, policy: Policy) -> Plan:
             actions += _admit(run, verdict, now, policy)
         elif run.job.phase is None or run.job.status.get(Status.REASON) != verdict.reason:
             actions += _queue(run, verdict, now, policy)
-    return Plan(tuple(actions))
+    return Plan(tuple(actions), look_again=_REFUSED_AGAIN_SECONDS if seen.refused else None)
 
 
 def _admit(run: Run, verdict: Standing, now: Now, policy: Policy) -> Iterable[PatchJob | TellJob]:

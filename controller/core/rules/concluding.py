@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from controller.core import facts, lifecycle, result, verdict
+from controller.core import admission, facts, lifecycle, result, verdict
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Phase, Status
-from controller.core.model import Now
+from controller.core.model import Job, Now
 from controller.core.rules import publishing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Attempt, Export, Policy, Run, Snapshot, Standing
@@ -21,6 +21,8 @@ def is_settled(run: Run, policy: Policy) -> bool:
     """Nothing more will be written about this run: its result is on it and its trace is safe, or given up."""
     job = run.job
     if job.phase not in TERMINAL or Status.RESULT not in job.status:
+        return False
+    if admission.holds(job):
         return False
     traced = Status.TRACE_EXPORTED in job.status or run.export is Export.GIVEN_UP
     return (traced or not policy.tracing) and all(pod.ended for pod in run.pods)
@@ -42,13 +44,25 @@ def _is_deleted(run: Run) -> bool:
 def awaited(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan | None:
     """What a run that is over waits for: certainty about its pods, its log. None: it can be concluded."""
     attempt = lifecycle.decisive(facts.gather(run), lifecycle.agent_container(run.job))
-    if not run.pods_certain and _looks_unfinished(run, attempt):
-        return Plan((ReadPods(run.job.namespace, run.job.uid),))
+    if not run.pods_read_since(seen.first_seen(_over_mark(run), now)) and _looks_unfinished(run, attempt):
+        return Plan((ReadPods(run.job.namespace, run.job.uid),), marks=_marks(run))
     if not lifecycle.unread(run, run.log(attempt.uid) if attempt else None):
         return None
-    mark = f"drain:{run.job.uid}"
-    left = policy.log_drain_seconds - (now.mono - seen.since.get(mark, now.mono))
-    return Plan(look_again=left, marks=(mark,)) if left > 0 else None
+    left = policy.log_drain_seconds - (now.mono - seen.first_seen(_drain_mark(run), now))
+    return Plan(look_again=left, marks=_marks(run)) if left > 0 else None
+
+
+def _over_mark(run: Run) -> str:
+    return f"over:{run.job.uid}"
+
+
+def _drain_mark(run: Run) -> str:
+    return f"drain:{run.job.uid}"
+
+
+def _marks(run: Run) -> tuple[str, ...]:
+    """Named until the run is concluded: a write that fails must not begin the waiting anew."""
+    return _over_mark(run), _drain_mark(run)
 
 
 def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
@@ -66,18 +80,26 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     }
     standing = Standing(finding.phase, finding.reason, finding.message)
     patch = publishing.patch(run, standing, now, policy, why="result", extra=extra)
-    told = f"{finding.phase}/{finding.reason}: {finding.message}"
-    job = run.job
+    return Plan((patch, _told(run.job, finding)), marks=_marks(run))
+
+
+def _told(job: Job, finding: verdict.Finding) -> TellJob:
+    note = f"{finding.phase}/{finding.reason}: {finding.message}"
     warning = finding.phase is not Phase.SUCCEEDED
-    return Plan((patch, TellJob(job.namespace, job.name, job.uid, "ResultRecorded", told, warning=warning)))
+    return TellJob(job.namespace, job.name, job.uid, "ResultRecorded", note, warning=warning)
 
 
 def _looks_unfinished(run: Run, attempt: Attempt | None) -> bool:
-    """The Job is over, but its agent's end was not seen: the watch of pods may lag behind that of Jobs."""
-    if attempt is None or run.job.finished is None:
+    """What is known of the pods does not fit a Job that is over: their watch may lag behind that of Jobs."""
+    job = run.job
+    if attempt is None or job.finished is None or any(not pod.ended for pod in run.pods):
         return True
-    container = lifecycle.agent_in(attempt, lifecycle.agent_container(run.job))
-    return container is None or container.exit_code is None or any(not pod.ended for pod in run.pods)
+    container = lifecycle.agent_in(attempt, lifecycle.agent_container(job))
+    if container is None or container.exit_code is None:
+        return True
+    if len(facts.gather(run).attempts) < job.failed + job.succeeded:
+        return True
+    return job.condition("Complete") is not None and container.exit_code != 0
 
 
 def _given_up(log: AttemptLog | None) -> AttemptLog | None:

@@ -47,9 +47,9 @@ def _report(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
         _facts_in(seen, run, now),
     ]
     open_ = [(left, mark) for left, mark in waits if left is not None]
-    if any(left <= 0 for left, _ in open_):
-        return Plan((publishing.patch(run, standing, now, policy, why="heartbeat"),))
     marks = tuple(mark for _, mark in open_ if mark)
+    if any(left <= 0 for left, _ in open_):
+        return Plan((publishing.patch(run, standing, now, policy, why="heartbeat"),), marks=marks)
     return Plan(look_again=min((left for left, _ in open_), default=None), marks=marks)
 
 
@@ -66,6 +66,8 @@ def _forward(run: Run, standing: Standing) -> Standing:
     written = run.job.phase
     if written is None or RANK[standing.phase] >= RANK[written]:
         return standing
+    if standing.reason is Reason.STOPPING:
+        return Standing(written, Reason.STOPPING, standing.message)
     if written is Phase.FINISHING:
         return Standing(Phase.FINISHING, Reason.AGENT_FINISHED, standing.message)
     return Standing(written, Reason.NEW_ATTEMPT, standing.message)
@@ -96,13 +98,14 @@ def _settled_in(
     if (run.job.phase, run.job.status.get(Status.REASON)) == (standing.phase, standing.reason):
         return None, ""
     mark = f"standing:{run.job.uid}:{standing.phase}:{standing.reason}"
-    return policy.settle_seconds - (now.mono - seen.since.get(mark, now.mono)), mark
+    return policy.settle_seconds - (now.mono - seen.first_seen(mark, now)), mark
 
 
 def _facts_in(seen: Snapshot, run: Run, now: Now) -> tuple[float | None, str]:
     if not any(log.seen.claim for log in run.logs):
         return None, ""
-    if run.job.status.get(Status.FACTS) == facts.encode(facts.gather(run)):
+    known = facts.gather(run)
+    if not known.attempts or run.job.status.get(Status.FACTS) == facts.encode(known):
         return None, ""
     mark = f"claimed:{run.job.uid}"
-    return _FACTS_AFTER_RESULT_SECONDS - (now.mono - seen.since.get(mark, now.mono)), mark
+    return _FACTS_AFTER_RESULT_SECONDS - (now.mono - seen.first_seen(mark, now)), mark

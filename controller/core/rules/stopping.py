@@ -7,7 +7,7 @@ clock from when this controller first saw the state: late after a restart, never
 import msgspec
 
 from controller.core import diagnosis, lifecycle
-from controller.core.actions import Plan, TellJob
+from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Reason, Status, rfc3339
 from controller.core.model import Job, Now, Pod
 from controller.core.rules import publishing
@@ -40,11 +40,15 @@ def _judge_start(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     if lifecycle.has_started(lifecycle.agent_in(pod, lifecycle.agent_container(run.job))):
         return Plan()
     found = diagnosis.of_start(pod)
-    mark = f"starting:{pod.uid}"
-    left = policy.start_timeout_seconds - (now.mono - seen.since.get(mark, now.mono))
-    if found.hopeless or left <= 0:
-        return stop(run, found.failure, _told(found, pod), now, policy)
-    return Plan(look_again=left, marks=(mark,))
+    # A mark of its own: a hopeless state is new even if the start has been waited for before.
+    mark = f"hopeless:{pod.uid}" if found.hopeless else f"starting:{pod.uid}"
+    due = seen.first_seen(mark, now) + (0 if found.hopeless else policy.start_timeout_seconds)
+    if now.mono < due:
+        return Plan(look_again=due - now.mono, marks=(mark,))
+    if not run.pods_read_since(due):
+        # The cache may lag: an agent that has begun to work meanwhile must not be ended.
+        return Plan((ReadPods(run.job.namespace, run.job.uid),), marks=(mark,))
+    return merge((stop(run, found.failure, _told(found, pod), now, policy), Plan(marks=(mark,))))
 
 
 def _told(found: diagnosis.Diagnosis, pod: Pod) -> str:

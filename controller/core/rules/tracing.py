@@ -18,11 +18,11 @@ def export(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 
 def _export(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     mark = f"trace:{run.job.uid}"
-    left = policy.log_drain_seconds - (now.mono - seen.since.get(mark, now.mono))
+    left = policy.log_drain_seconds - (now.mono - seen.first_seen(mark, now))
     if left > 0 and not _logs_are_read(run, policy):
         return Plan(look_again=left, marks=(mark,))
     known = facts.decode(run.job.status.get(Status.FACTS, ""))
-    return Plan((ExportTrace(run.job.uid, tree.build(run, known, policy)),))
+    return Plan((ExportTrace(run.job.uid, tree.build(run, known, policy)),), marks=(mark,))
 
 
 def _is_due(run: Run, policy: Policy) -> bool:

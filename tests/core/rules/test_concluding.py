@@ -62,7 +62,7 @@ def test_a_failure_is_told_as_a_warning():
 
 def test_a_log_that_is_being_read_is_waited_for():
     plan = conclude(OPEN)
-    assert (plan.actions, plan.look_again, len(plan.marks)) == ((), 300, 1)
+    assert (plan.actions, plan.look_again, len(plan.marks)) == ((), 300, 2)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_wall_clock_gives_up_on_no_log():
 def test_pods_are_read_again_before_a_job_is_concluded_that_does_not_fit_them(run):
     (action,) = conclude(run).actions
     assert isinstance(action, ReadPods)
-    certain = Run(run.job, run.pods, (make_log(),), pods_certain=True)
+    certain = Run(run.job, run.pods, (make_log(),), pods_read_at=now().mono)
     assert status(conclude(certain), Status.PHASE) == Phase.FAILED
 
 
@@ -151,7 +151,7 @@ HELD = make_job(deleted_at=now().wall, phase="Running")
 
 
 def test_a_deleted_job_is_closed_once_its_pods_are_certain_to_have_ended():
-    gone = Run(HELD, pods_certain=True)
+    gone = Run(HELD, pods_read_at=now().mono)
     plan = conclude(gone)
     assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.CANCELLED, Reason.JOB_DELETED)
     assert json.loads(status(plan, Status.RESULT))["errorCode"] == "k8s_job_deleted_externally"
@@ -162,13 +162,38 @@ def test_of_a_deleted_job_without_pods_the_api_server_is_asked_first():
     assert isinstance(action, ReadPods)
 
 
-@pytest.mark.parametrize("certain", [True, False])
+@pytest.mark.parametrize("certain", [now().mono, None])
 def test_a_deleted_job_is_not_closed_while_a_pod_of_it_lives(certain):
-    assert conclude(replace(make_run(HELD, make_pod()), pods_certain=certain)).actions == ()
+    assert conclude(replace(make_run(HELD, make_pod()), pods_read_at=certain)).actions == ()
 
 
 def test_an_agent_that_ended_before_its_job_was_deleted_keeps_its_own_end():
     ended = make_over()
     job = replace(HELD, conditions=(), deleted_at=now().wall + 3600 * SECOND)
-    plan = conclude(replace(ended, job=job, pods_certain=True))
+    plan = conclude(replace(ended, job=job, pods_read_at=now().mono))
     assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.SUCCEEDED, Reason.COMPLETED)
+
+
+def test_a_result_that_could_not_be_written_is_not_waited_for_anew():
+    run = make_run(make_job(over="Complete"), make_ended_pod(0), logs=[make_open_log()])
+    seen = after(make_snapshot(run), conclude(run), now(100))
+    plan = concluding.conclude(seen, now(400), POLICY)
+    refused = replace(seen, since={mark: seen.since[mark] for mark in plan.marks})
+    assert status(concluding.conclude(refused, now(401), POLICY), Status.RESULT)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(make_job(over="Complete", failed=1, succeeded=1), id="more pods have ended"),
+        pytest.param(make_job(over="Complete", succeeded=1), id="its pod has failed"),
+    ],
+)
+def test_an_attempt_that_was_not_seen_is_looked_for_before_the_result_is_written(job):
+    (action,) = conclude(make_run(job, make_ended_pod(1), logs=[make_log()])).actions
+    assert isinstance(action, ReadPods)
+
+
+def test_a_job_that_may_still_run_is_never_settled_whatever_its_annotations_say():
+    copied = make_job(phase="Succeeded", result=True, notes={Status.TRACE_EXPORTED: stamp(1)})
+    assert not concluding.is_settled(make_run(copied), TRACED)

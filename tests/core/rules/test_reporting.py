@@ -171,3 +171,18 @@ def test_marks_name_what_they_measure():
     (mark,) = report(run).marks
     assert uid_of("run-1") in mark
     assert publishing.identity(run) == KNOWN
+
+
+def test_a_run_that_is_being_stopped_stays_so_and_keeps_what_it_was_told():
+    run = live(make_pod(waiting()), reason="Stopping", stop="{}", message="Because.")
+    plan = report(run, now(200))
+    assert status(plan, Status.REASON) is None
+    assert status(plan, Status.MESSAGE) is None
+    assert status(plan, Status.OBSERVED_AT) == stamp(200)
+
+
+def test_a_result_of_a_pod_that_was_never_seen_asks_for_no_writes_without_end():
+    run = make_run(live().job, logs=[make_log()])
+    seen = after(make_snapshot(run), report(run), now())
+    seen = after(seen, reporting.report(seen, now(110), POLICY), now(110))
+    assert reporting.report(seen, now(120), POLICY).actions == ()

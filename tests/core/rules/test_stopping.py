@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from controller.core.actions import PatchJob, TellJob
+from controller.core.actions import PatchJob, ReadPods, TellJob
 from controller.core.contract import Reason, Status
 from controller.core.rules import stopping
 from tests.core.builders import (
@@ -29,14 +30,22 @@ STARTING = make_job(phase="Starting", reason="Admitted")
 
 
 def plan_for(*pods, job=STARTING, at=None):
-    return stopping.stop_hopeless_starts(make_snapshot(make_run(job, *pods)), at or now(), POLICY)
+    return with_pods_read(make_snapshot(make_run(job, *pods)), at or now())
+
+
+def with_pods_read(seen, at):
+    """The plan once the API server has confirmed what the cache says of the pods, if that is asked for."""
+    plan = stopping.stop_hopeless_starts(seen, at, POLICY)
+    if [type(action) for action in plan.actions] != [ReadPods]:
+        return plan
+    return stopping.stop_hopeless_starts(after(seen, plan, at), at, POLICY)
 
 
 def later(pod, at):
     """The plan at `at`, if the state has been seen first 100 s after noon."""
     seen = make_snapshot(make_run(STARTING, pod))
     seen = after(seen, stopping.stop_hopeless_starts(seen, now(100), POLICY), now(100))
-    return stopping.stop_hopeless_starts(seen, at, POLICY)
+    return with_pods_read(seen, at)
 
 
 def stopped_for(plan):
@@ -114,3 +123,33 @@ def test_only_the_newest_pod_counts():
 
 def test_a_run_without_a_pod_is_not_judged_here():
     assert plan_for().actions == ()
+
+
+@pytest.mark.parametrize(
+    ("pod", "at"),
+    [
+        pytest.param(HOPELESS, now(100), id="at once"),
+        pytest.param(SLOW, now(700), id="after its time"),
+    ],
+)
+def test_an_agent_that_has_begun_unseen_is_not_stopped(pod, at):
+    seen = make_snapshot(make_run(STARTING, pod))
+    first = stopping.stop_hopeless_starts(seen, now(100), POLICY)
+    seen = after(seen, first, now(100))
+    cached = make_snapshot(*unread(seen), since=seen.since)
+    (asked,) = stopping.stop_hopeless_starts(cached, at, POLICY).actions
+    assert isinstance(asked, ReadPods)
+    begun = replace(seen.runs[0], pods=(make_pod(),), pods_read_at=at.mono)
+    assert stopping.stop_hopeless_starts(replace(seen, runs=(begun,)), at, POLICY).actions == ()
+
+
+def unread(seen):
+    return (replace(run, pods_read_at=None) for run in seen.runs)
+
+
+def test_a_stop_that_failed_does_not_begin_the_waiting_anew():
+    seen = make_snapshot(make_run(STARTING, SLOW))
+    seen = after(seen, stopping.stop_hopeless_starts(seen, now(100), POLICY), now(100))
+    plan = with_pods_read(seen, now(700))
+    failed = replace(seen, since={mark: seen.since[mark] for mark in plan.marks})
+    assert stopped_for(with_pods_read(failed, now(701))) == ["ImagePullFailed"]
