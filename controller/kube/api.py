@@ -21,7 +21,6 @@ Observe = Callable[[str, str, int, float], None]
 """Told after each call: verb, resource, status (0: none came), seconds; for a stream until it began."""
 
 MERGE: Final = "application/merge-patch+json"
-STRATEGIC: Final = "application/strategic-merge-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,7 @@ class Resource:
 JOBS: Final = Resource("batch/v1", "jobs")
 PODS: Final = Resource("v1", "pods")
 EVENTS: Final = Resource("events.k8s.io/v1", "events")
-CORE_EVENTS: Final = Resource("v1", "events")
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
-CONFIGMAPS: Final = Resource("v1", "configmaps")
-SECRETS: Final = Resource("v1", "secrets")
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -143,26 +139,11 @@ class Kube:
         selector: str = "",
         version: str,
         timeout_seconds: int,
-    ) -> AsyncGenerator[RawEvent, None]:
-        """Changes since `version` till the server ends the watch. An event that is none raises Expired."""
-        batches = self.watch_batches(
-            resource, namespace=namespace, selector=selector, version=version, timeout_seconds=timeout_seconds
-        )
-        async with aclosing(batches):
-            async for batch in batches:
-                for event in batch:
-                    yield event
-
-    async def watch_batches(
-        self,
-        resource: Resource,
-        *,
-        namespace: str = "",
-        selector: str = "",
-        version: str,
-        timeout_seconds: int,
     ) -> AsyncGenerator[tuple[RawEvent, ...], None]:
-        """As `watch`, in batches as received. The first one, empty, says that the watch is open."""
+        """Changes since `version`, in batches as received, till the server ends the watch.
+
+        The first batch, empty, says that the watch is open. An event that is none raises Expired.
+        """
         params = _params(
             selector,
             watch="true",
@@ -190,20 +171,10 @@ class Kube:
         """The newest state of one object."""
         return await self._call(Request("get", resource.plural, resource.path(namespace, name)), resource)
 
-    async def patch(  # noqa: PLR0913 — the parameters of Kubernetes' patch
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: bytes,
-        *,
-        strategic: bool = False,
-        subresource: str = "",
-    ) -> bytes:
+    async def patch(self, resource: Resource, namespace: str, name: str, body: bytes) -> bytes:
         """One merge patch; the object as it is now."""
-        path = resource.path(namespace, name) + (f"/{subresource}" if subresource else "")
-        media = STRATEGIC if strategic else MERGE
-        request = Request("patch", resource.plural, path, "PATCH", body=body, media=media)
+        path = resource.path(namespace, name)
+        request = Request("patch", resource.plural, path, "PATCH", body=body, media=MERGE)
         return await self._call(request, resource)
 
     async def create(self, resource: Resource, namespace: str, body: bytes) -> bytes:

@@ -185,7 +185,7 @@ class Informer(Generic[T]):
 
     async def _watched(self) -> AsyncGenerator[tuple[Change[T], ...], None]:
         self._retry.opening()
-        stream = self._kube.watch_batches(
+        stream = self._kube.watch(
             self._resource,
             namespace=self._namespace,
             selector=self._selector,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -201,7 +201,7 @@ class MemoryCluster:
         more = json.dumps([version, names[limit - 1]]) if len(names) > limit else ""
         return Page(items, str(version), more)
 
-    async def watch_batches(
+    async def watch(
         self, _resource: Resource, *, version: str, timeout_seconds: int, **_query: Any
     ) -> AsyncGenerator[tuple[RawEvent, ...], None]:
         await self._asked("watch")
@@ -256,3 +256,11 @@ class MemoryCluster:
         self._record("MODIFIED", (namespace, name), made)
         self.trouble("replaced")
         return json.dumps(self.objects[namespace, name]).encode()
+
+
+async def events_of(kube, resource, **options):
+    """The events of a watch one by one, out of the batches in which they come."""
+    async with aclosing(kube.watch(resource, **options)) as batches:
+        async for batch in batches:
+            for found in batch:
+                yield found

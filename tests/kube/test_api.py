@@ -8,7 +8,7 @@ from aiohttp import web
 from controller.kube import errors
 from controller.kube.api import EVENTS, JOBS, PODS
 from controller.kube.transport import READ_SECONDS
-from tests.kube.doubles import a_list, event, eventually, status, stream
+from tests.kube.doubles import a_list, event, events_of, eventually, status, stream
 
 TOO_LARGE = {"causes": [{"reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1}
 
@@ -86,7 +86,6 @@ async def test_each_call_is_one_request_as_kubernetes_wants_it(script):
         await kube.page(PODS, namespace="ns")
         await kube.get(JOBS, "ns", "a/b")
         await kube.patch(JOBS, "ns", "job", b'{"a":1}')
-        await kube.patch(PODS, "ns", "pod", b"{}", strategic=True, subresource="status")
         await kube.create(EVENTS, "ns", b"{}")
         await kube.replace(JOBS, "ns", "job", b"{}")
     assert dict(script.asked[0].query) == {
@@ -99,13 +98,11 @@ async def test_each_call_is_one_request_as_kubernetes_wants_it(script):
         "GET /api/v1/namespaces/ns/pods?limit=500",
         "GET /apis/batch/v1/namespaces/ns/jobs/a%2Fb",
         "PATCH /apis/batch/v1/namespaces/ns/jobs/job",
-        "PATCH /api/v1/namespaces/ns/pods/pod/status",
         "POST /apis/events.k8s.io/v1/namespaces/ns/events",
         "PUT /apis/batch/v1/namespaces/ns/jobs/job",
     ]
     assert [r.content_type for r in script.asked[3:]] == [
         "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
         "application/json",
         "application/json",
     ]
@@ -138,7 +135,7 @@ async def watched(kube, **options):
     """All events as (type, name or version), and what ended the watch."""
     seen = []
     try:
-        async with aclosing(kube.watch(JOBS, version="5", timeout_seconds=400, **options)) as events:
+        async with aclosing(events_of(kube, JOBS, version="5", timeout_seconds=400, **options)) as events:
             async for e in events:  # kept also when the watch fails, so no comprehension
                 name = json.loads(bytes(e.object))["metadata"].get("name", "")
                 seen.append((e.type, name))
@@ -242,7 +239,10 @@ async def test_a_refused_call_disturbs_nobody_else(script):
         return response
 
     script.answer = answer
-    async with script.kube() as kube, aclosing(kube.watch(JOBS, version="5", timeout_seconds=400)) as events:
+    async with (
+        script.kube() as kube,
+        aclosing(events_of(kube, JOBS, version="5", timeout_seconds=400)) as events,
+    ):
         assert (await anext(events)).type == "ADDED"
         for _ in range(5):
             with pytest.raises(errors.Refused):

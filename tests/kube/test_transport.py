@@ -16,7 +16,7 @@ from aiohttp import web
 from controller.kube import credentials, errors
 from controller.kube.api import JOBS, Kube
 from controller.kube.transport import Pool
-from tests.kube.doubles import status
+from tests.kube.doubles import events_of, status
 
 
 async def ok(_request):
@@ -129,7 +129,7 @@ async def test_after_401_the_credentials_are_renewed_once_and_streams_live_on(sc
 
     script.answer = answer
     async with script.kube(user={"tokenFile": str(token)}) as kube:
-        watch = kube.watch(JOBS, version="1", timeout_seconds=300)
+        watch = events_of(kube, JOBS, version="1", timeout_seconds=300)
         assert (await anext(watch)).type == "BOOKMARK"
         token.write_text("new")
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""A fake cluster without controllers, and calls to it."""
+"""A fake cluster without controllers, and calls to it, for every test that wants no more."""
 
 import anyio
 import pytest
