@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from controller.core.actions import Action, PatchJob, Plan
+from controller.core.actions import Action, PatchJob, Plan, ReadPods
 
 
 def merge(plans: Iterable[Plan]) -> Plan:
-    """One plan out of many: one patch per Job, in the place of its first."""
+    """One plan out of many: one patch per Job, in the place of its first; the same question once."""
     actions: list[Action] = []
     patches: dict[str, PatchJob] = {}
     waits: list[float] = []
@@ -17,6 +17,8 @@ def merge(plans: Iterable[Plan]) -> Plan:
         if plan.look_again is not None:
             waits.append(plan.look_again)
         for action in plan.actions:
+            if isinstance(action, ReadPods) and action in actions:
+                continue
             if not isinstance(action, PatchJob):
                 actions.append(action)
             elif action.job_uid in patches:

@@ -1,4 +1,4 @@
-from controller.core.actions import ConfirmGone, PatchJob, Plan, RefreshJob
+from controller.core.actions import ConfirmGone, PatchJob, Plan, ReadPods, RefreshJob
 from controller.core.rules.merging import merge
 
 
@@ -49,3 +49,11 @@ def test_all_marks_are_kept_once():
 
 def test_nothing_to_merge_is_nothing_to_do():
     assert merge([]) == Plan()
+
+
+def test_what_two_rules_want_to_know_is_asked_once():
+    asked = ReadPods("agents", "u")
+    assert merge([Plan((asked,)), Plan((asked, ReadPods("agents", "v")))]).actions == (
+        asked,
+        ReadPods("agents", "v"),
+    )
