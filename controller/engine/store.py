@@ -67,13 +67,13 @@ class Store:
         self._logs.pop(job.uid, None)
         self._pods_read.pop(job.uid, None)
         self._refused.pop(job.uid, None)
-        self._exorcise(job.uid)
         last = known or job
         self._leave(last)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
         idle = last.suspended and not admission.was_started(last) and job.uid not in self._doubts
         self._doubts.discard(job.uid)
         if (last.finished is None and not idle) or any(not pod.ended for pod in pods):
+            self._exorcise(job.uid)  # only here: an older copy of the Job must not lay a ghost
             ghost = Ghost(last.namespace, last.name, last.uid)
             self._ghosts.setdefault(last.slot, {})[job.uid] = ghost
             self._haunted[job.uid] = last.slot

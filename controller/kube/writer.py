@@ -21,6 +21,12 @@ ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 class _Meta(msgspec.Struct):
     uid: str = ""
+    deleted: str | None = msgspec.field(name="deletionTimestamp", default=None)
+
+
+class _Spec(msgspec.Struct):
+    suspend: bool | None = None
+    parallelism: int | None = None
 
 
 class _Condition(msgspec.Struct):
@@ -37,6 +43,7 @@ class _Seen(msgspec.Struct):
     """As much of an object as is looked at here."""
 
     metadata: _Meta = msgspec.field(default_factory=_Meta)
+    spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
 
 
@@ -85,7 +92,7 @@ class Writer:
     async def confirm_gone(self, action: ConfirmGone) -> bool:
         """Is the Job of this uid gone, or over, and no pod of it that could still run?"""
         job = await self._job(action.namespace, action.name, action.job_uid)
-        if job is not None and not _is_over(_seen(job)):
+        if job is not None and _may_make_pods(_seen(job)):
             return False  # it only lost the label that it was watched by
         return not await self._may_run(action.namespace, action.job_uid)
 
@@ -157,6 +164,12 @@ def _merge_patch(action: PatchJob) -> dict[str, Any] | None:
 def _wrong_uid(error: errors.KubeError) -> bool:
     """The Job was deleted and its name used again: 422 for a field that can't change, or a precondition."""
     return (error.code == 422 and "metadata.uid" in str(error)) or "UID in precondition" in str(error)
+
+
+def _may_make_pods(job: _Seen) -> bool:
+    if _is_over(job) or job.metadata.deleted or job.spec.suspend:
+        return False
+    return job.spec.parallelism != 0
 
 
 def _is_over(job: _Seen) -> bool:

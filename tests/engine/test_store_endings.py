@@ -261,3 +261,10 @@ def test_a_refusal_is_forgotten_after_a_while(store):
     store.refuse(uid_of("run-1"), 10.0)
     assert store.snapshot(SLOT, fresh=True, mono=60.0).refused == {uid_of("run-1")}
     assert not store.snapshot(SLOT, fresh=True, mono=70.0).refused
+
+
+def test_an_older_copy_of_a_job_that_vanished_does_not_free_its_place(store):
+    store.put_job(make_job())
+    store.drop_job(make_job())
+    store.drop_job(make_waiting("run-1"))
+    assert ghosts(store) == {"run-1"}

@@ -199,8 +199,17 @@ async def test_a_job_is_gone_when_none_of_its_pods_could_run(cluster, writer, po
     assert await writer.confirm_gone(ConfirmGone("default", "run", "uid-1")) is gone
 
 
-async def test_a_job_that_is_there_is_not_gone(writer, run):
+async def test_a_job_that_may_make_pods_is_not_gone(cluster, writer, run):
+    cluster.patch("jobs", "default", "run", {"spec": {"suspend": False}})
     assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is False
+
+
+@pytest.mark.parametrize(("phase", "gone"), [("Running", False), ("Failed", True)])
+async def test_a_suspended_job_is_as_good_as_gone_when_none_of_its_pods_could_run(
+    cluster, writer, run, phase, gone
+):
+    a_pod(cluster, "pod", run[0], phase)
+    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is gone
 
 
 async def test_a_job_that_is_over_is_as_good_as_gone(cluster, writer, run):

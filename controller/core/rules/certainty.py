@@ -3,11 +3,16 @@
 A place is freed on certainty, not on an event: watches lag, and labels get lost.
 """
 
+from typing import Final
+
 from controller.core import admission
 from controller.core.actions import ConfirmGone, Plan, ReadPods
 from controller.core.model import Now
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot
+
+_AGAIN_SECONDS: Final = 5.0
+"""Between two reads of pods that have not ended yet."""
 
 
 def confirm_ghosts(seen: Snapshot, _now: Now, _policy: Policy) -> Plan:
@@ -26,6 +31,13 @@ def _is_released_by_itself(run: Run) -> bool:
 
 
 def _confirm(seen: Snapshot, run: Run, now: Now) -> Plan:
+    """Read until none could still run (contract §4): a pod that a list showed need not be in the watch."""
     mark = admission.release_mark(run.job)
-    certain = run.pods_read_since(seen.first_seen(mark, now))
-    return Plan(() if certain else (ReadPods(run.job.namespace, run.job.uid),), marks=(mark,))
+    due = seen.first_seen(mark, now)
+    if run.pods_read_at is not None and run.pods_read_since(due):
+        if all(pod.ended for pod in run.pods):
+            return Plan(marks=(mark,))
+        due = run.pods_read_at + _AGAIN_SECONDS
+    if now.mono < due:
+        return Plan(look_again=due - now.mono, marks=(mark,))
+    return Plan((ReadPods(run.job.namespace, run.job.uid),), look_again=_AGAIN_SECONDS, marks=(mark,))
