@@ -127,6 +127,11 @@ class Ids:
     raw: tuple[tuple[str, str], ...] = ()
     """(`run`, raw id) pairs, only those that sanitise to their label."""
 
+    @property
+    def name_a_run(self) -> bool:
+        """Agent, run and adapter are all named: less is live work, and nothing more (contract §1)."""
+        return bool(self.agent and self.run and self.adapter)
+
     def same(self, name: str, other: "Ids") -> bool:
         """Whether both name the same thing: raw with raw if both sides have it, else label with label."""
         mine, theirs = dict(self.raw).get(name), dict(other.raw).get(name)

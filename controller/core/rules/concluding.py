@@ -31,9 +31,8 @@ def is_settled(run: Run, policy: Policy) -> bool:
 def is_over(run: Run) -> bool:
     """No pod of this run will run again, and we have not concluded it yet."""
     job = run.job
-    named = job.ids.agent and job.ids.run and job.ids.adapter
     over = job.finished is not None or _is_deleted(run)
-    return bool(named) and over and job.phase not in TERMINAL
+    return job.ids.name_a_run and over and job.phase not in TERMINAL
 
 
 def _is_deleted(run: Run) -> bool:

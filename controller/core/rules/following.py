@@ -22,7 +22,7 @@ def of_run(run: Run, policy: Policy) -> tuple[FollowLog, ...]:
 
 def is_needed(job: Job, policy: Policy) -> bool:
     """Whether anything about this run is still to be concluded from its log."""
-    if not job.ids.agent or not job.ids.run or not job.ids.adapter:
+    if not job.ids.name_a_run:
         return False
     if job.phase not in TERMINAL:
         return True

@@ -25,9 +25,7 @@ def stop_hopeless_starts(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 
 def may_be_stopped(job: Job) -> bool:
     """Whether a stop could still change anything, and this run is ours to stop."""
-    if job.suspended or job.deleted_at is not None or job.phase in TERMINAL:
-        return False
-    if not (job.ids.agent and job.ids.run and job.ids.adapter):
+    if job.suspended or job.deleted_at is not None or job.phase in TERMINAL or not job.ids.name_a_run:
         return False
     over = job.finished or job.condition("FailureTarget") or job.condition("SuccessCriteriaMet")
     return not over and Status.STOP not in job.status
