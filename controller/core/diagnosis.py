@@ -41,6 +41,9 @@ _WAITING: Final[Mapping[str, tuple[Reason, Reason, bool]]] = {
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container whose process never ran (exit code 128)."""
 
+STATUS_LOST: Final = "ContainerStatusUnknown"
+"""The kubelet found no container when its pod was ended; it makes up exit code 137 and knows no times."""
+
 
 def of_start(pod: Pod) -> Diagnosis:
     """Why the agent's container of this pod has not started yet."""

@@ -36,6 +36,8 @@ def has_started(container: Container | None) -> bool:
     """The container's process runs or ran: there is, or was, a log."""
     if container is None or container.reason in diagnosis.START_ERRORS:
         return False
+    if container.reason == diagnosis.STATUS_LOST and container.started_at is None and not container.restarts:
+        return False
     return container.state in (RunState.RUNNING, RunState.TERMINATED) or container.restarts > 0
 
 
@@ -57,6 +59,8 @@ def further_pod_possible(run: Run) -> bool:
     """Whether the Job controller may yet make another pod for this Job (backoffLimit)."""
     job, current = run.job, newest_pod(run)
     if job.finished or job.condition("FailureTarget") or job.condition("SuccessCriteriaMet"):
+        return False
+    if Status.STOP in job.status:  # the deadline that came with it lets no further pod start
         return False
     failed = sum(1 for pod in run.pods if pod.phase == "Failed" and pod is not current)
     gone = max(job.failed - (1 if current and current.phase == "Failed" else 0), failed)
@@ -88,8 +92,12 @@ def _observed(run: Run) -> Standing:
 
 
 def _without_pod(run: Run) -> Standing:
-    if facts.gather(run).attempts:
+    known = facts.gather(run)
+    worked = decisive(known, agent_container(run.job)) is not None
+    if worked or (known.attempts and further_pod_possible(run)):
         return Standing(Phase.RUNNING, Reason.NEW_ATTEMPT, "The pod is gone; a further one may come.")
+    if known.attempts:
+        return Standing(Phase.STARTING, Reason.ADMITTED, "The pod has gone before the agent started.")
     return Standing(Phase.STARTING, Reason.ADMITTED, "Admitted; Kubernetes has not made a pod yet.")
 
 

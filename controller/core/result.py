@@ -3,11 +3,12 @@
 Key names are the host's. Absent means unknown: nothing is filled in that was not observed.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from controller.core import contract, lifecycle
+from controller.core import contract, diagnosis, lifecycle
 from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
 from controller.core.model import Container, Job
 from controller.core.snapshot import Facts, Run
@@ -177,6 +178,8 @@ def _say_pod(found: Result, job: Job, known: Facts) -> None:
     if attempt is None:
         return
     container = lifecycle.agent_in(attempt, name) or Container(name)
+    if container.reason == diagnosis.STATUS_LOST:
+        container = replace(container, exit_code=None)
     found.exit_code = container.exit_code
     found.signal = _SIGNALS.get(container.exit_code or 0)
     found.pod = PodEnd(

@@ -193,7 +193,8 @@ def _never_started(seen: Evidence) -> Finding | None:
         return _no_pod_seen(seen.job)
     if seen.container is not None and lifecycle.has_started(seen.container):
         return None
-    if seen.container is not None:
+    lost = seen.container is not None and seen.container.reason == diagnosis.STATUS_LOST
+    if seen.container is not None and not lost:
         return Finding(
             Reason.CONFIG_ERROR, f"The agent's container could not start: {seen.container.reason}."
         )
@@ -201,7 +202,7 @@ def _never_started(seen: Evidence) -> Finding | None:
     if failed is not None:
         said = f"Init container {failed.name} exited with {failed.exit_code}."
         return Finding(Reason.INIT_FAILED, said)
-    if seen.pod is not None and seen.pod.uid == seen.attempt.uid:
+    if seen.pod is not None and seen.pod.uid == seen.attempt.uid and not lost:
         found = diagnosis.of_start(seen.pod)
         return Finding(found.failure, found.message)
     return Finding(Reason.UNKNOWN, "The pod went before its agent's container was seen to start.")

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import ClientConnectionError, web
 
 from devcluster.fake import (
+    deletion,
     discovery,
     errors,
     faults,
@@ -116,8 +117,10 @@ class ApiServer:
         if request.path in HEALTH or request.path.startswith(tuple(f"{path}/" for path in HEALTH)):
             return web.Response(text="ok")
         found = discovery.document(request.path)
-        if found is None:
+        if found is None and requests.below_a_group(request.path):
             return _refused(errors.no_such_path())
+        if found is None:
+            return web.Response(status=404, text="404 page not found\n")
         return web.json_response(body=representation.encode(found))
 
     async def _get(self, request: web.BaseRequest, where: Address, verb: str) -> web.StreamResponse:
@@ -141,13 +144,13 @@ class ApiServer:
     async def _create(self, request: web.BaseRequest, where: Address, verb: str) -> web.StreamResponse:
         call, form = requests.call_of(request, where, verb), requests.form(request)
         requests.require_json(request)
-        stored = self._registry.create(call, await requests.document(request))
+        stored = self._registry.create(call, await requests.document(request, kind=where.resource.kind))
         return _object(stored, call, form, 201)
 
     async def _update(self, request: web.BaseRequest, where: Address, verb: str) -> web.StreamResponse:
         call, form = requests.call_of(request, where, verb), requests.form(request)
         requests.require_json(request)
-        document = await requests.document(request)
+        document = await requests.document(request, kind=where.resource.kind)
         self._race(verb, call)
         stored, created = self._registry.update(call, document)
         return _object(stored, call, form, 201 if created else 200)
@@ -167,6 +170,7 @@ class ApiServer:
     async def _delete(self, request: web.BaseRequest, where: Address, verb: str) -> web.StreamResponse:
         call, form = requests.call_of(request, where, verb), requests.form(request)
         options = requests.delete_options(request, await requests.document(request, optional=True))
+        deletion.check_policy(options)
         if options.get("dryRun"):
             call = dataclasses.replace(call, dry_run=True)
         stored, gone = self._registry.delete(call, options)
@@ -211,10 +215,13 @@ class ApiServer:
             raise errors.too_old(int(version), self._storage.oldest)
 
     async def _log(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
-        wanted = log_requests.options(request.query, self._registry.now())
-        key = log_requests.log_key(self._registry.get(call).object, wanted)
+        wanted = log_requests.options(request.query, call.name, self._registry.now())
+        pod = self._registry.get(call).object
+        key = log_requests.log_key(pod, wanted)
         if key is None:
             return web.Response(status=204)
+        if told := log_requests.lost(pod, key, self._logs):
+            return web.Response(body=told.encode(), headers={"Content-Type": "text/plain"})
         self.count["get", "pods/log", 200] += 1
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         with self._streams.open(faults.LOGS, "pods/log", request) as stream:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import signal
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,7 @@ class Container:
     container_id: str = ""
     image_id: str = ""
     process: Process | None = None
+    ready_when_done: bool = False  # an init container that is no sidecar
 
     def __post_init__(self) -> None:
         self.state = {"waiting": {"reason": self.waiting}}
@@ -70,15 +71,21 @@ class Container:
         """Its own folder."""
         return self.host.scratch / "containers" / self.name
 
+    @property
+    def _ready(self) -> bool:
+        if self.ready_when_done:
+            return bool(self.state.get("terminated", {}).get("exitCode") == 0)
+        return self.running
+
     def status(self) -> JSON:
         """The status as the API shows it."""
         body: JSON = {
-            "name": self.name, "state": self.state, "lastState": self.last_state, "ready": self.running,
+            "name": self.name, "state": self.state, "lastState": self.last_state, "ready": self._ready,
             "restartCount": self.restarts, "image": self.spec["image"], "imageID": self.image_id,
             "started": self.started,
         }  # fmt: skip
         if self.container_id:
-            body["containerID"] = self.container_id
+            body |= {"containerID": self.container_id, "resources": self.spec.get("resources") or {}}
         return body
 
     def wait_for(self, reason: str, message: str = "") -> None:
@@ -86,6 +93,13 @@ class Container:
         if "terminated" in self.state:
             self.last_state = self.state
         self.state = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
+        self.started = False
+
+    def lost(self) -> None:
+        """Its pod was ended before it ran: the kubelet has nothing to say of it, and says that."""
+        message = "The container could not be located when the pod was terminated"
+        end = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": message}
+        self.state = {"terminated": end | {"startedAt": None, "finishedAt": None}}
         self.started = False
 
     def start(self, source: Source) -> None:
@@ -103,8 +117,7 @@ class Container:
             self.process = self.host.processes.start(command, log.write)
         except OSError as error:
             log.close()
-            absent = error.errno == errno.ENOENT
-            self._failed_to_start("executable file not found in $PATH" if absent else str(error))
+            self._failed_to_start(_why(error, command.argv))
             return
         self.state = {"running": {"startedAt": clock.seconds(self.host.now())}}
         self.started = True
@@ -139,8 +152,7 @@ class Container:
         command = (self.spec.get("command") or [""])[0]
         message = (
             "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
-            "create failed: unable to start container process: error during container init: "
-            f'exec: "{command}": {why}'
+            f'create failed: unable to start container process: exec: "{command}": {why}: unknown'
         )
         self.process = None
         self.state = {"terminated": self._end("StartError", 128, EPOCH, message)}
@@ -185,6 +197,15 @@ class Container:
         """End its process."""
         if self.process is not None:
             self.process.signal(signal.SIGKILL)
+
+
+def _why(error: OSError, argv: Sequence[str]) -> str:
+    """The runtime's words for a program that cannot be run."""
+    if error.errno == errno.ENOENT and "/" in argv[0]:
+        return f"stat {argv[0]}: no such file or directory"
+    if error.errno == errno.ENOENT:
+        return "executable file not found in $PATH"
+    return error.strerror.lower() if error.strerror else str(error)
 
 
 def _digest(image: str) -> str:

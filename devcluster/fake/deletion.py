@@ -27,23 +27,34 @@ def check_uid(resource: Resource, name: str, wanted: Any, obj: JSON) -> None:
     """409 if a uid is asked for and it is another object's."""
     own = obj["metadata"]["uid"]
     if wanted and wanted != own:
+        group = f"{resource.group}/" if resource.group not in ("", "batch") else ""
+        where = f"/registry/{group}{resource.plural}/{obj['metadata'].get('namespace', '')}/{name}"
         why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {own}"
-        raise errors.conflict(resource, name, why)
+        code = f"invalid object, Code: 4, Key: {where}, ResourceVersion: 0, AdditionalErrorMsg"
+        raise errors.conflict(resource, name, f"StorageError: {code}: {why}")
 
 
-def check_preconditions(resource: Resource, name: str, options: JSON, obj: JSON) -> None:
-    """409 if the object is not the one that was meant; 422 for an unknown policy."""
+def check_policy(options: JSON) -> None:
+    """422 for a policy that there is not."""
     policy = options.get("propagationPolicy")
     if policy is not None and policy not in POLICIES:
         found = errors.FieldErrors()
         found.unsupported("propagationPolicy", policy, ("Foreground", "Background", "Orphan", "nil"))
         raise errors.invalid("meta.k8s.io", "DeleteOptions", "", found.causes)
-    wanted = options.get("preconditions") or {}
-    check_uid(resource, name, wanted.get("uid"), obj)
-    version, own = wanted.get("resourceVersion"), obj["metadata"]["resourceVersion"]
-    if version and version != own:
-        text = f"ResourceVersion in precondition: {version}, ResourceVersion in object meta: {own}"
-        raise errors.conflict(resource, name, f"Precondition failed: {text}")
+
+
+def check_preconditions(resource: Resource, name: str, options: JSON, obj: JSON) -> None:
+    """409 if the object is not the one that was meant."""
+    wanted, meta = options.get("preconditions") or {}, obj["metadata"]
+    checks = (
+        ("UID", "uid", "UID in record", "deleted and then recreated"),
+        ("ResourceVersion", "resourceVersion", "ResourceVersion in record", "modified"),
+    )
+    for word, key, record, what in checks:
+        asked = wanted.get(key)
+        if asked and asked != meta[key]:
+            why = f"the {word} in the precondition ({asked}) does not match the {record} ({meta[key]})"
+            raise errors.record_conflict(resource, name, f"{why}. The object might have been {what}")
 
 
 def plan(obj: JSON, options: JSON, strategy: Strategy, now: datetime) -> Deletion:
@@ -51,7 +62,8 @@ def plan(obj: JSON, options: JSON, strategy: Strategy, now: datetime) -> Deletio
     meta = obj["metadata"]
     finalizers = _finalizers(meta.get("finalizers", []), options, strategy)
     grace = strategy.grace(obj, options.get("gracePeriodSeconds")).seconds
-    if not finalizers and not grace and not meta.get("deletionTimestamp") and not strategy.outlives_deletion:
+    waits = finalizers or grace or meta.get("deletionTimestamp")
+    if not waits and not strategy.outlives_deletion and not strategy.graceful:
         return Deletion(obj, gone=True)
     meta.pop("finalizers", None)
     if finalizers:

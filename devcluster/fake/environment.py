@@ -130,6 +130,15 @@ def mounts(source: Source, container: JSON, scratch: Path, shared: Path) -> dict
     return result
 
 
+def fill_volumes(source: Source, shared: Path) -> None:
+    """All volumes of the pod; ConfigError, as the kubelet tells it, if an object is missing."""
+    for volume in source.pod["spec"].get("volumes") or []:
+        try:
+            _volume(source, volume, shared / volume["name"])
+        except ConfigError as error:
+            raise ConfigError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+
+
 def _volume(source: Source, volume: JSON, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for kind, key in (("configMap", "name"), ("secret", "secretName")):

@@ -3,6 +3,7 @@
 Owns: codes, reasons and message texts of failures. Never decides when to refuse.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,10 @@ class ApiError(Exception):
         return {key: value for key, value in body.items() if value != ""}
 
 
+class Undecodable(Exception):  # noqa: N818 - named by what it means
+    """A value that has not the type of its field; how that is told depends on how it came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One field's fault inside a 422."""
@@ -51,7 +56,15 @@ class FieldErrors:
 
     def invalid(self, path: str, value: Any, why: str) -> None:
         """The value is not acceptable."""
+        if isinstance(value, dict):
+            self.invalid_object(path, value, why)
+            return
         shown = f'"{value}"' if isinstance(value, str) else value
+        self.causes.append(Cause(path, "FieldValueInvalid", f"Invalid value: {shown}: {why}"))
+
+    def invalid_object(self, path: str, value: JSON, why: str) -> None:
+        """The object is not acceptable."""
+        shown = json.dumps(value, sort_keys=True, separators=(",", ":"))
         self.causes.append(Cause(path, "FieldValueInvalid", f"Invalid value: {shown}: {why}"))
 
     def required(self, path: str, why: str = "") -> None:
@@ -76,12 +89,13 @@ class FieldErrors:
     def raise_if_any(self, resource: Resource, name: str) -> None:
         """Refuse with 422 when something was found."""
         if self.causes:
-            raise invalid(resource.group, resource.kind, name, self.causes)
+            group = "" if resource.kind == "Event" else resource.group  # of both versions
+            raise invalid(group, resource.kind, name, self.causes)
 
 
 def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiError:
     """422 Invalid."""
-    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    texts = list(dict.fromkeys(f"{cause.field or '[]'}: {cause.message}" for cause in causes))
     listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     qualified = f"{kind}.{group}" if group else kind
     details: JSON = {"name": name, "group": group, "kind": kind}
@@ -113,6 +127,14 @@ def conflict(resource: Resource, name: str, why: str = LOCK_LOST) -> ApiError:
     return ApiError(409, "Conflict", text, details)
 
 
+def record_conflict(resource: Resource, name: str, why: str) -> ApiError:
+    """409 of a delete whose preconditions do not hold; it names the kind, not the resource."""
+    qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = _trim({"name": name, "group": resource.group, "kind": resource.kind})
+    text = f'Operation cannot be fulfilled on {qualified} "{name}": {why}'
+    return ApiError(409, "Conflict", text, details)
+
+
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
     """403 Forbidden."""
     details = _trim({"name": name, "group": resource.group, "kind": resource.plural})
@@ -124,16 +146,41 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
-def unprocessable(message: str) -> ApiError:
-    """422 of a patch document that cannot be applied."""
-    return ApiError(
-        422, "Invalid", f"the server rejected our request due to an error in our request: {message}"
-    )
+def unprocessable() -> ApiError:
+    """422 of a patch document that cannot be applied; a real server does not say why either."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
 def undecodable_patch(why: str) -> ApiError:
     """422 of a patch whose result is no valid object."""
     return invalid("", "", "", [Cause("patch", "FieldValueInvalid", f"Invalid value: {why}")])
+
+
+def undecodable(kind: str, why: str) -> ApiError:
+    """400 of a body that is no object of its kind."""
+    return bad_request(f'{kind} in version "v1" cannot be handled as a {kind}: {why}')
+
+
+def unrecognized(kind: str, why: str) -> ApiError:
+    """400 of a body that is no object at all."""
+    must = f"the object provided is unrecognized (must be of type {kind}): " if kind else ""
+    return bad_request(f"{must}couldn't get version/kind; json parse error: {why}")
+
+
+def no_number(field_name: str, text: str) -> str:
+    """How a version that is no number is told."""
+    why = f'strconv.ParseUint: parsing "{text}": invalid syntax'
+    return f'{field_name}: Invalid value: "{text}": {why}'
+
+
+def no_int(text: str) -> str:
+    """How a query parameter that is no number is told."""
+    return f'strconv.ParseInt: parsing "{text}": invalid syntax'
+
+
+def no_time(text: str, layout: str) -> str:
+    """How a time that is none is told."""
+    return f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"'
 
 
 def expired(message: str) -> ApiError:
@@ -176,14 +223,16 @@ def method_not_allowed() -> ApiError:
 def unsupported_media_type(given: str, accepted: Sequence[str]) -> ApiError:
     """415."""
     known = ", ".join(accepted)
-    text = f"the body of the request was in an unknown format - accepted media types include: {known}"
+    text = "415: Unsupported Media Type"
+    if accepted:
+        text = f"the body of the request was in an unknown format - accepted media types include: {known}"
     return ApiError(415, "UnsupportedMediaType", text, {"given": given} if given else None)
 
 
 def not_acceptable() -> ApiError:
     """406."""
-    text = "only the following media types are accepted: application/json"
-    return ApiError(406, "NotAcceptable", text)
+    known = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    return ApiError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {known}")
 
 
 def not_modelled(what: str) -> ApiError:

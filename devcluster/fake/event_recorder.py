@@ -3,7 +3,7 @@
 Owns: the shape of such an Event, and counting repeats instead of writing them again.
 """
 
-import secrets
+import time
 
 from devcluster.fake import clock, patches
 from devcluster.fake.errors import ApiError
@@ -22,6 +22,7 @@ class EventRecorder:
         self._component = component
         self._host = host
         self._seen: dict[tuple[str, ...], str] = {}
+        self._newest = 0
 
     def record(self, resource: Resource, obj: JSON, kind: str, reason: str, message: str) -> None:
         """Say something about an object; the same again only counts up."""
@@ -56,7 +57,8 @@ class EventRecorder:
 
     def _create(self, about: JSON, kind: str, reason: str, message: str) -> str:
         now = clock.seconds(self._registry.now())
-        name = f"{about['name']}.{secrets.token_hex(8)}"
+        self._newest = max(self._newest + 1, time.time_ns())
+        name = f"{about['name']}.{self._newest:x}"
         source = {"component": self._component} | ({"host": self._host} if self._host else {})
         event: JSON = {
             "metadata": {"name": name, "namespace": about["namespace"]},

@@ -30,9 +30,12 @@ def host(image: str) -> str:
 def pull_error(image: str) -> str:
     """Why a pull fails; empty if it succeeds. Hosts below `.invalid` do not exist; port 1 refuses."""
     registry = host(image)
+    repository, _, tag = image.removeprefix(f"{registry}/").partition(":")
     where = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}"'
-    where += f': failed to do request: Head "https://{registry}/v2/"'
     name = registry.partition(":")[0]
+    scheme = "http" if name in ("127.0.0.1", "localhost") else "https"
+    path = f"{repository}/manifests/{tag or 'latest'}"
+    where += f': failed to do request: Head "{scheme}://{registry}/v2/{path}"'
     if name.endswith(".invalid"):
         return f"{where}: dial tcp: lookup {name}: no such host"
     if registry in UNREACHABLE:

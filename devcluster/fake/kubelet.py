@@ -59,6 +59,7 @@ class Kubelet:
             NODE_ADDRESS,
             self._unpaused,
             self._config_changed,
+            parts.logs.remove_containers,
         )
         parts.faults.on_change(self._faults_changed.set)
         parts.registry.storage.listen(self._see)

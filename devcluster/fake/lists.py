@@ -38,6 +38,7 @@ class ListOptions:
     token: str = ""
     version: str = ""
     match: str = ""
+    initial: bool = False  # sendInitialEvents was asked for
 
 
 def page(storage: Storage, options: ListOptions) -> Listing:
@@ -45,6 +46,8 @@ def page(storage: Storage, options: ListOptions) -> Listing:
     if options.token:
         return _continued(storage, options)
     at = int(options.version) if options.match == "Exact" else storage.version
+    if at < storage.oldest and at != storage.version:
+        raise errors.expired("The resourceVersion for the provided list is too old.")
     limit = (
         0 if options.version == "0" and options.match != "Exact" else options.limit
     )  # the watch cache does not page
@@ -109,4 +112,5 @@ def _decode(token: str) -> tuple[int, Key]:
         namespace, _, name = body["start"].removesuffix("\x00").rpartition("/")
         return int(body["rv"]), (namespace, name)
     except (binascii.Error, msgspec.DecodeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise errors.bad_request(f"continue key is not valid: {error}") from None
+        why = f"invalid continue token: continue key is not valid: {error}"
+        raise errors.bad_request(why) from None

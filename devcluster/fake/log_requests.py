@@ -39,7 +39,7 @@ class LogOptions:
     limit: int | None = None
 
 
-def options(query: Mapping[str, str], now: datetime) -> LogOptions:
+def options(query: Mapping[str, str], pod: str, now: datetime) -> LogOptions:
     """The options of a request; 422 if they contradict each other."""
     found = errors.FieldErrors()
     if "sinceSeconds" in query and "sinceTime" in query:
@@ -48,7 +48,7 @@ def options(query: Mapping[str, str], now: datetime) -> LogOptions:
         raise errors.not_modelled("logs of one output stream")
     numbers = {name: _number(query, name, found) for name in ("sinceSeconds", "tailLines", "limitBytes")}
     if found.causes:
-        raise errors.invalid("", "PodLogOptions", "", found.causes)
+        raise errors.invalid("", "PodLogOptions", pod, found.causes)
     return LogOptions(
         container=query.get("container", ""),
         follow=_flag(query, "follow"),
@@ -70,7 +70,7 @@ def _number(query: Mapping[str, str], name: str, found: errors.FieldErrors) -> i
     try:
         value = int(query[name])
     except ValueError:
-        raise errors.bad_request(f"strconv.ParseInt: parsing {query[name]!r}: invalid syntax") from None
+        raise errors.bad_request(errors.no_int(query[name])) from None
     least = 0 if name == "tailLines" else 1
     if value < least:
         found.invalid(name, value, f"must be greater than {'or equal to ' if least == 0 else ''}0")
@@ -87,7 +87,7 @@ def _since(query: Mapping[str, str], seconds: int | None, now: datetime) -> byte
     try:
         moment = clock.parse(text)
     except ValueError:
-        raise errors.bad_request(f'parsing time "{text}": cannot parse') from None
+        raise errors.bad_request(errors.no_time(text, "2006-01-02T15:04:05Z07:00")) from None
     # Between API server and kubelet the time travels in whole seconds.
     return clock.seconds(moment).replace("Z", ".000000000Z").encode()
 
@@ -113,12 +113,9 @@ def _only_container(pod: JSON) -> str:
     names = [container["name"] for container in pod["spec"]["containers"]]
     if len(names) == 1:
         return str(names[0])
+    every = " ".join(container["name"] for container in pod_template.containers(pod["spec"]))
     text = f"a container name must be specified for pod {pod['metadata']['name']}"
-    text += f", choose one of: [{' '.join(names)}]"
-    init = [container["name"] for container in pod["spec"].get("initContainers") or []]
-    if init:
-        text += f" or one of the init containers: [{' '.join(init)}]"
-    raise errors.bad_request(text)
+    raise errors.bad_request(f"{text}, choose one of: [{every}]")
 
 
 def _status(pod: JSON, container: str) -> JSON:
@@ -142,6 +139,13 @@ def _instance(status: JSON, wanted: LogOptions, what: str) -> int:
         raise errors.bad_request(f"{what} is waiting to start - no logs yet")
     reason = waiting.get("reason", "")
     raise errors.bad_request(f"{what} is waiting to start: {PULL_TEXTS.get(reason, reason)}")
+
+
+def lost(pod: JSON, key: LogKey, logs: LogStorage) -> str:
+    """What the kubelet says, with status 200, of a container that it has removed; empty if it has not."""
+    if key[0] not in logs.removed:
+        return ""
+    return f"unable to retrieve container logs for {_status(pod, key[1]).get('containerID', '')}"
 
 
 class Excerpt:

@@ -51,7 +51,7 @@ class ContainerLog:
         """No more output will come."""
         for stream, rest in self._partial.items():
             if rest:
-                self._record(stream, b"F", rest, None)
+                self._record(stream, b"P", rest, None)  # a line that never ended
             self._partial[stream] = b""
         self.closed = True
         self._publish()
@@ -69,8 +69,8 @@ class ContainerLog:
     def tail(self, limit: int) -> bytes:
         """The newest bytes of the newest file, from the start of a record on, without record headers."""
         raw = self._path().read_bytes()[-2 * limit - LINE_PIECE :]
-        lines = [line.split(b" ", 3)[-1] for line in raw.split(b"\n") if line.count(b" ") >= 3]
-        return b"\n".join(lines)[-limit:]
+        records = [line.split(b" ", 3) for line in raw.split(b"\n") if line.count(b" ") >= 3]
+        return b"".join(text + (b"\n" if tag == b"F" else b"") for _, _, tag, text in records)[-limit:]
 
     def delete(self) -> None:
         """Remove the files; readers in progress come to an end."""
@@ -169,6 +169,7 @@ class LogStorage:
         self.max_size = max_size
         self.max_files = max_files
         self._logs: dict[LogKey, ContainerLog] = {}
+        self.removed: set[str] = set()  # uids of pods that are still there, and have lost their containers
 
     def log(self, key: LogKey) -> ContainerLog:
         """The log of a container instance, new if there is none."""
@@ -182,8 +183,14 @@ class LogStorage:
         """The log of a container instance, if it has one."""
         return self._logs.get(key)
 
+    def remove_containers(self, uid: str) -> None:
+        """Remove all logs of a pod that may stay without them, held by a finalizer."""
+        self.delete_pod(uid)
+        self.removed.add(uid)
+
     def delete_pod(self, uid: str) -> None:
-        """Remove all logs of a pod."""
+        """Remove all logs of a pod that has gone."""
+        self.removed.discard(uid)
         for key in [key for key in self._logs if key[0] == uid]:
             self._logs.pop(key).delete()
         shutil.rmtree(self._folder / uid, ignore_errors=True)

@@ -92,13 +92,13 @@ def _strategic_list(target: list[Any], patch: list[Any], field: str) -> list[Any
         return patch
     if any(item.get("$patch") == "replace" for item in patch):
         return [item for item in patch if item.get("$patch") != "replace"]
-    result = list(target)
+    result, fresh = list(target), list[Any]()
     for item in patch:
-        _merge_item(result, item, key)
-    return result
+        _merge_item(result, fresh, item, key)
+    return fresh + result  # what is new comes first
 
 
-def _merge_item(result: list[Any], item: JSON, key: str) -> None:
+def _merge_item(result: list[Any], fresh: list[Any], item: JSON, key: str) -> None:
     if key not in item:
         raise errors.bad_request(f"map: {item} does not contain declared merge key: {key}")
     at = next((i for i, known in enumerate(result) if known.get(key) == item[key]), None)
@@ -106,7 +106,7 @@ def _merge_item(result: list[Any], item: JSON, key: str) -> None:
         if at is not None:
             del result[at]
     elif at is None:
-        result.append(strategic({}, item))
+        fresh.append(strategic({}, item))
     else:
         result[at] = strategic(result[at], item)
 
@@ -147,12 +147,12 @@ def _apply(document: Any, operation: JSON) -> Any:
             if name == "move":
                 document = _edit(document, "remove", source, None)
             return _edit(document, "add", path, value)
-    raise errors.unprocessable(f"unexpected kind or missing value: {name}")
+    raise errors.unprocessable()
 
 
 def _pointer(text: Any) -> list[str]:
     if not isinstance(text, str) or (text and not text.startswith("/")):
-        raise errors.unprocessable(f"not a JSON pointer: {text}")
+        raise errors.unprocessable()
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
@@ -167,13 +167,13 @@ def _child(parent: Any, part: str) -> Any:
         return parent[int(part)]
     if isinstance(parent, dict) and part in parent:
         return parent[part]
-    raise errors.unprocessable(f"missing path: {part}")
+    raise errors.unprocessable()
 
 
 def _edit(document: Any, name: str, path: list[str], value: Any) -> Any:
     if name == "test":
         if (_get(document, path) if _exists(document, path) else None) != value:
-            raise errors.unprocessable(f"testing value /{'/'.join(path)} failed: test failed")
+            raise errors.unprocessable()
         return document
     if not path:
         return value
@@ -183,7 +183,7 @@ def _edit(document: Any, name: str, path: list[str], value: Any) -> Any:
     if isinstance(parent, list):
         _edit_list(parent, name, last, value)
     elif not isinstance(parent, dict):
-        raise errors.unprocessable(f"missing container: {last}")
+        raise errors.unprocessable()
     elif name == "remove":
         del parent[last]
     else:
@@ -209,4 +209,4 @@ def _edit_list(parent: list[Any], name: str, last: str, value: Any) -> None:
     elif name == "remove":
         del parent[int(last)]
     else:
-        raise errors.unprocessable(f"index out of bounds: {last}")
+        raise errors.unprocessable()

@@ -79,6 +79,12 @@ def _initialized(spec: JSON, init: Sequence[JSON], now_phase: str) -> JSON:
     }
 
 
+def initialised(spec: JSON, init: Sequence[JSON]) -> bool:
+    """Whether the containers may start."""
+    declared = spec.get("initContainers") or []
+    return all(_initialised(container, status) for container, status in zip(declared, init, strict=True))
+
+
 def _initialised(container: JSON, status: JSON) -> bool:
     if is_sidecar(container):
         return bool(status.get("started")) or "terminated" in status["state"]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from devcluster.fake import clock, images, patches, pod_status
+from devcluster.fake import clock, environment, images, patches, pod_status
 from devcluster.fake.container import Container, Host
 from devcluster.fake.environment import ConfigError, Source
 from devcluster.fake.errors import ApiError
@@ -29,6 +29,7 @@ class Timing:
     backoff_limit: float = 300.0
     config_retry: float = 5.0
     pull_time: float = 0.0
+    removal: float = 0.02  # from a deleted pod's last status to its removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Node:
     address: str
     unpaused: Callable[[], Awaitable[None]]
     config_changed: Callable[[float], Awaitable[None]]
+    remove_containers: Callable[[str], None]
 
 
 class PodWorker:
@@ -56,11 +58,14 @@ class PodWorker:
         self._grace = float(self._spec.get("terminationGracePeriodSeconds", 30))
         self._over = False
         self._sandbox = False
+        self._volumes = host.scratch / "volumes"
         uid, first = (
             pod["metadata"]["uid"],
             "PodInitializing" if self._spec.get("initContainers") else "ContainerCreating",
         )
         self._init = [Container(spec, uid, host, first) for spec in self._spec.get("initContainers") or []]
+        for container in self._init:
+            container.ready_when_done = not pod_status.is_sidecar(container.spec)
         self._main = [Container(spec, uid, host, first) for spec in self._spec["containers"]]
         self._sidecars: list[asyncio.Task[None]] = []
         self._start_time = clock.seconds(node.registry.now())
@@ -81,10 +86,14 @@ class PodWorker:
             if not life.done():
                 await _cancel(life)
                 await self._terminate([*self._main, *reversed(self._init)])
+                self._give_up_waiting()
             else:
                 life.result()
             await self._finish()
             await self._deleted.wait()
+            await self._node.unpaused()
+            self._node.remove_containers(self._pod["metadata"]["uid"])
+            await asyncio.sleep(self._node.timing.removal)  # a simulated duration
             await self._node.unpaused()
             self._remove()
         finally:
@@ -96,6 +105,7 @@ class PodWorker:
     async def _live(self) -> None:
         await self._node.unpaused()
         self.post()
+        await self._mount()
         self._sandbox = True
         for container in self._init:
             if not await self._initialise(container):
@@ -103,6 +113,18 @@ class PodWorker:
         async with asyncio.TaskGroup() as group:
             for container in self._main:
                 group.create_task(self._supervise(container, self._spec.get("restartPolicy", "Always")))
+
+    async def _mount(self) -> None:
+        """Until all volumes are there; no container starts before, and none says why."""
+        while True:
+            await self._node.unpaused()
+            try:
+                environment.fill_volumes(Source(self._node.registry.storage, self._pod), self._volumes)
+            except ConfigError as error:
+                self._node.recorder.record(POD, self._pod, WARNING, "FailedMount", str(error))
+                await self._node.config_changed(self._node.timing.config_retry)
+                continue
+            return
 
     async def _initialise(self, container: Container) -> bool:
         """Run an init container to its end, or a sidecar to its start; says whether the pod may go on."""
@@ -260,6 +282,14 @@ class PodWorker:
                 code = await asyncio.shield(container.process.ended)
                 container.ended(code, self._node.registry.now())
 
+    def _give_up_waiting(self) -> None:
+        """Containers that could have run by now, and did not, are told as lost."""
+        statuses = [container.status() for container in self._init]
+        held_up = self._main if pod_status.initialised(self._spec, statuses) else self._init[:1]
+        for container in held_up:
+            if "waiting" in container.state:
+                container.lost()
+
     async def _finish(self) -> None:
         """The containers have ended, or will not start: end the sidecars, write the last status."""
         if any(container.running for container in self._init):
@@ -300,7 +330,7 @@ class PodWorker:
         status: JSON = {
             "phase": phase, "conditions": [*timed, *scheduled], "hostIP": self._node.address,
             "hostIPs": [{"ip": self._node.address}], "startTime": self._start_time,
-            "observedGeneration": generation, "containerStatuses": main,
+            "observedGeneration": generation, "containerStatuses": main, "resources": {},
         }  # fmt: skip
         if init:
             status["initContainerStatuses"] = init

@@ -54,11 +54,21 @@ class Process:
         asyncio.get_running_loop().add_reader(self._pidfd, self._exited)
 
     def signal(self, sig: int) -> None:
-        """To the first process, as a container runtime does; SIGKILL to the whole session."""
+        """To the first process, as a container runtime does; SIGKILL to the whole session.
+
+        In a container it has the number 1, and a signal without a handler does nothing to it.
+        """
         if sig == signal.SIGKILL:
             guard.kill_session(self.pid)
-        elif self._popen.returncode is None:
+        elif self._popen.returncode is None and _handles(self.pid, sig):
             self._popen.send_signal(sig)
+
+    def kill_largest(self) -> None:
+        """End the one process that needs the most memory, as the kernel does."""
+        sizes = {pid: _resident(pid) for pid in guard.members(self.pid)}
+        if sizes:
+            with contextlib.suppress(ProcessLookupError):  # it ended while we looked
+                os.kill(max(sizes, key=lambda pid: sizes[pid]), signal.SIGKILL)
 
     def _read(self, descriptor: int) -> None:
         try:
@@ -147,7 +157,7 @@ class Processes:
             for pid, process in limited.items():
                 if used.get(pid, 0) > (self._running[pid][1].memory_limit or 0) and not process.ended.done():
                     process.out_of_memory = True
-                    process.signal(signal.SIGKILL)
+                    process.kill_largest()
             await asyncio.sleep(MEMORY_POLL)
 
     def kill_below(self, folder: Path) -> None:
@@ -168,6 +178,24 @@ class Processes:
         if self._guard is not None and self._guard.stdin is not None:
             self._guard.stdin.close()
             await asyncio.to_thread(self._guard.wait)
+
+
+def _handles(pid: int, sig: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False  # it has ended
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (sig - 1) & 1)
+
+
+def _resident(pid: int) -> int:
+    """The resident pages of one process; 0 if it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def resident(sessions: Mapping[int, object]) -> dict[int, int]:

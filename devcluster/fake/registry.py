@@ -4,12 +4,14 @@ Owns: the order of checks of a write, which decides what refusal a client sees. 
 Never: speaks HTTP, waits.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from devcluster.fake import deletion, errors, event_versions, patches
 from devcluster.fake.clock import Clock
-from devcluster.fake.errors import FieldErrors
+from devcluster.fake.errors import ApiError, FieldErrors
 from devcluster.fake.resources import JSON, NAMESPACE, Resource
 from devcluster.fake.storage import Key, Origin, Storage, Stored
 from devcluster.fake.strategies import metadata, strategy_of
@@ -74,7 +76,8 @@ class Registry:
         metadata.tidy(meta)
         found = FieldErrors()
         metadata.validate(meta, found)
-        strategy.validate(obj, found)
+        with _decoding(call):
+            strategy.validate(obj, found)
         found.raise_if_any(call.resource, meta.get("name", ""))
         if self.storage.get(call.resource, (meta.get("namespace", ""), meta["name"])):
             raise errors.already_exists(call.resource, meta["name"])
@@ -84,9 +87,7 @@ class Registry:
         """Replace an object; also says whether it was created by that."""
         obj = self._decoded(call, body)
         meta = obj["metadata"]
-        if meta.get("name", call.name) != call.name:
-            why = f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})"
-            raise errors.bad_request(why)
+        _require_address(call, meta)
         old = self.storage.get(call.resource, call.key)
         if old is None:
             if not call.resource.create_on_update or call.subresource:
@@ -101,11 +102,10 @@ class Registry:
         """Change an object by one of the three kinds of patch."""
         apply = PATCHES.get(content_type)
         if apply is None:
-            raise errors.unsupported_media_type(content_type, tuple(PATCHES))
+            raise errors.unsupported_media_type(content_type, ())
         if content_type != patches.JSON_PATCH and not isinstance(document, dict):
-            raise errors.bad_request(
-                "json: cannot unmarshal array into Go value of type map[string]interface {}"
-            )
+            why = "json: cannot unmarshal array into Go value of type map[string]interface {}"
+            raise errors.bad_request(f"error decoding patch: {why}")
         old = self.get(call)
         view = event_versions.from_storage(call.resource, old.copy())
         view |= {"kind": call.resource.kind, "apiVersion": call.resource.api_version}
@@ -115,6 +115,7 @@ class Registry:
         wrong = metadata.check_types(patched["metadata"])
         if wrong:
             raise errors.undecodable_patch(wrong)
+        _require_address(call, patched["metadata"])
         return self._replace(call, self._decoded(call, patched), old)
 
     def delete(self, call: Call, options: JSON) -> tuple[Stored, bool]:
@@ -123,6 +124,10 @@ class Registry:
         strategy = strategy_of(call.resource)
         deletion.check_preconditions(call.resource, call.name, options, old.object)
         plan = deletion.plan(old.copy(), options, strategy, self.now())
+        if plan.gone and strategy.graceful and plan.object != old.object:
+            shown = self._commit(call, plan.object)
+            self._remove(call, shown.copy())
+            return shown, True
         if plan.gone:
             return self._remove(call, plan.object), True
         if plan.object == old.object:
@@ -136,12 +141,14 @@ class Registry:
     def _decoded(self, call: Call, body: Any) -> JSON:
         """The body in its stored version, a private shallow copy; 400 if it is no such object."""
         if not isinstance(body, dict):
-            raise errors.bad_request("the request body is not an object")
+            raise errors.unrecognized(call.resource.kind, "it is no object")
         kind, version = body.get("kind"), body.get("apiVersion")
         wanted = (call.resource.kind, call.resource.api_version)
         if (kind or wanted[0], version or wanted[1]) != wanted:
             text = f'{kind} in version "{version}" cannot be handled as a {wanted[0]}'
-            raise errors.bad_request(f'{text}: no kind "{kind}" is registered for version "{version}"')
+            group = call.resource.group.partition(".")[0] or "core"
+            target = f"({group}.{wanted[0]})"
+            raise errors.bad_request(f"{text}: converting ({version}.{kind}) to {target}: unknown conversion")
         obj = event_versions.to_storage(call.resource, dict(body))
         obj.pop("kind", None)
         obj.pop("apiVersion", None)
@@ -167,6 +174,8 @@ class Registry:
     def _replace(self, call: Call, new: JSON, old: Stored) -> Stored:
         before, meta = old.object, new["metadata"]
         version = meta.get("resourceVersion")
+        if version and not version.isdigit():
+            raise ApiError(500, "", f'strconv.ParseUint: parsing "{version}": invalid syntax')
         if version and version != before["metadata"]["resourceVersion"]:
             raise errors.conflict(call.resource, call.name)
         strategy = strategy_of(call.resource)
@@ -180,18 +189,20 @@ class Registry:
             return old
         self._validate_change(call, new, before)
         if deletion.is_over(meta) and not strategy.outlives_deletion:
-            return self._remove(call, new)
+            self._remove(call, old.copy())  # watchers see the last state that was stored
+            return Stored(new, self.storage.version)
         return self._commit(call, new)
 
     def _validate_change(self, call: Call, new: JSON, before: JSON) -> None:
         strategy, found = strategy_of(call.resource), FieldErrors()
         metadata.validate_update(new["metadata"], before["metadata"], found)
         metadata.validate(new["metadata"], found)
-        if _substance(new) != _substance(before):
+        if _substance(new) != _substance(before) or new["metadata"]["uid"] != before["metadata"]["uid"]:
             if call.subresource == "status":
                 strategy.validate_status(new, before, found)
             elif call.subresource == "":
-                strategy.validate(new, found)
+                with _decoding(call):
+                    strategy.validate(new, found)
                 strategy.validate_update(new, before, found)
         found.raise_if_any(call.resource, call.name)
 
@@ -204,6 +215,27 @@ class Registry:
         if call.dry_run:
             return Stored(obj, self.storage.version)
         return self.storage.remove(call.resource, obj, call.origin)
+
+
+def _require_address(call: Call, meta: JSON) -> None:
+    """400 for an object that is not the one of the path."""
+    if (meta.get("name") or call.name) != call.name:
+        why = f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})"
+        raise errors.bad_request(why)
+    if (meta.get("namespace") or call.namespace) != call.namespace:
+        why = "the namespace of the provided object does not match the namespace sent on the request"
+        raise errors.bad_request(why)
+
+
+@contextlib.contextmanager
+def _decoding(call: Call) -> Iterator[None]:
+    """A mistyped value is 422 in the result of a patch, 400 in a body."""
+    try:
+        yield
+    except errors.Undecodable as error:
+        if call.verb == "patch":
+            raise errors.undecodable_patch(str(error)) from None
+        raise errors.undecodable(call.resource.kind, str(error)) from None
 
 
 def _substance(obj: JSON) -> JSON:

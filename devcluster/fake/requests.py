@@ -13,11 +13,12 @@ from devcluster.fake import errors, selectors
 from devcluster.fake.lists import ListOptions
 from devcluster.fake.registry import Call
 from devcluster.fake.representation import TABLE, form_of
-from devcluster.fake.resources import BY_PATH, JSON, NAMESPACE, Resource
+from devcluster.fake.resources import BY_PATH, GROUP_VERSIONS, JSON, NAMESPACE, Resource
 from devcluster.fake.watch import WatchOptions
 
 BODY_LIMIT = 3 * 2**20
 JSON_TYPE = "application/json"
+BODY_TYPES = (JSON_TYPE, "application/yaml", "application/vnd.kubernetes.protobuf")  # as a real server says
 _WITH_NAME = {"GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _WITHOUT_NAME = {"GET": "list", "HEAD": "list", "POST": "create", "DELETE": "deletecollection"}
 _decode = msgspec.json.Decoder().decode
@@ -46,6 +47,16 @@ def address(path: str) -> Address | None:
         case ["apis", group, version, *rest]:
             return _address(group, version, rest)
     return None
+
+
+def below_a_group(path: str) -> bool:
+    """Whether a path lies below a group and version that are served; else it is nobody's."""
+    match path.strip("/").split("/"):
+        case ["api", "v1", _, *_]:
+            return True
+        case ["apis", group, version, _, *_]:
+            return (group, version) in GROUP_VERSIONS
+    return False
 
 
 def _address(group: str, version: str, rest: list[str]) -> Address | None:
@@ -96,7 +107,11 @@ def call_of(request: web.BaseRequest, where: Address, verb: str) -> Call:
     """The call on one object."""
     dry_run = request.query.get("dryRun", "")
     if dry_run not in ("", "All"):
-        raise errors.bad_request(f'Invalid value: "{dry_run}": dryRun: Unsupported value')
+        found = errors.FieldErrors()
+        text = f'Unsupported value: ["{dry_run}"]: supported values: "All"'
+        found.causes.append(errors.Cause("dryRun", "FieldValueNotSupported", text))
+        kind = {"create": "CreateOptions", "delete": "DeleteOptions", "patch": "PatchOptions"}.get(verb)
+        raise errors.invalid("meta.k8s.io", kind or "UpdateOptions", "", found.causes)
     actor = request.headers.get("User-Agent", "")
     return Call(
         where.resource, where.namespace or "", where.name, where.subresource, actor, verb, bool(dry_run)
@@ -109,8 +124,8 @@ def list_options(request: web.BaseRequest, where: Address) -> ListOptions:
     selector = selectors.parse(query.get("labelSelector", ""), query.get("fieldSelector", ""), where.resource)
     version, match = query.get("resourceVersion", ""), query.get("resourceVersionMatch", "")
     options = ListOptions(
-        where.resource, where.namespace, selector, int(_number(query.get("limit"), "limit") or 0),
-        query.get("continue", ""), version, match,
+        where.resource, where.namespace, selector, int(_number(query.get("limit")) or 0),
+        query.get("continue", ""), version, match, "sendInitialEvents" in query,
     )  # fmt: skip
     if "shardSelector" in query:
         raise errors.not_modelled("shardSelector")
@@ -121,12 +136,18 @@ def check_list(options: ListOptions) -> None:
     """422 for versions that no list understands."""
     found = errors.FieldErrors()
     if options.version and not options.version.isdigit():
-        found.invalid("resourceVersion", options.version, "must be a number")
+        where = errors.no_number("resourceVersion", options.version)
+        raise errors.bad_request(f"invalid resource version: {where}")
+    if options.match == "Exact" and options.version == "0":
+        why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+        found.forbidden("resourceVersionMatch", why)
     if options.match and not options.version:
         why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
         found.forbidden("resourceVersionMatch", why)
     if options.match not in ("", "Exact", "NotOlderThan"):
         found.unsupported("resourceVersionMatch", options.match, ("Exact", "NotOlderThan", ""))
+    if options.initial:
+        found.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
     if options.token and options.version not in ("", "0"):
         raise errors.bad_request("specifying resource version is not allowed when using continue")
     if found.causes:
@@ -141,7 +162,7 @@ def watch_options(request: web.BaseRequest, where: Address, bookmark_every: floa
         list_options(request, where),
         form_of(request.headers.get("Accept", "")),
         flag(request, "allowWatchBookmarks"),
-        _number(query.get("timeoutSeconds"), "timeoutSeconds"),
+        _number(query.get("timeoutSeconds")),
         initial,
         bookmark_every,
     )
@@ -160,13 +181,13 @@ def flag(request: web.BaseRequest, name: str) -> bool:
     return request.query.get(name, "").lower() in ("1", "true", "t")
 
 
-def _number(text: str | None, name: str) -> float | None:
+def _number(text: str | None) -> float | None:
     if not text:
         return None
     try:
         return float(int(text))
     except ValueError:
-        raise errors.bad_request(f"{name}: invalid syntax: {text}") from None
+        raise errors.bad_request(errors.no_int(text)) from None
 
 
 async def body(request: web.BaseRequest) -> bytes:
@@ -179,7 +200,7 @@ async def body(request: web.BaseRequest) -> bytes:
     return data
 
 
-async def document(request: web.BaseRequest, *, optional: bool = False) -> Any:
+async def document(request: web.BaseRequest, *, kind: str = "", optional: bool = False) -> Any:
     """A JSON body of any JSON content type; 400 if it is none."""
     data = await body(request)
     if optional and not data:
@@ -187,13 +208,13 @@ async def document(request: web.BaseRequest, *, optional: bool = False) -> Any:
     try:
         return _decode(data)
     except msgspec.DecodeError as error:
-        raise errors.bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise errors.unrecognized(kind, str(error)) from None
 
 
 def require_json(request: web.BaseRequest) -> None:
     """415 for bodies in other formats (protobuf, YAML)."""
     if request.can_read_body and request.content_type not in (JSON_TYPE, "application/octet-stream"):
-        raise errors.unsupported_media_type(request.content_type, (JSON_TYPE,))
+        raise errors.unsupported_media_type(request.content_type, BODY_TYPES)
 
 
 def delete_options(request: web.BaseRequest, given: Any) -> JSON:
@@ -201,7 +222,7 @@ def delete_options(request: web.BaseRequest, given: Any) -> JSON:
     options: JSON = dict(given) if isinstance(given, dict) else {}
     if "propagationPolicy" in request.query:
         options.setdefault("propagationPolicy", request.query["propagationPolicy"])
-    grace = _number(request.query.get("gracePeriodSeconds"), "gracePeriodSeconds")
+    grace = _number(request.query.get("gracePeriodSeconds"))
     if grace is not None:
         options.setdefault("gracePeriodSeconds", int(grace))
     if "orphanDependents" in request.query:

@@ -98,6 +98,8 @@ class Scheduler(ControlLoop[Key]):
         if not (pod["spec"].get("nodeSelector") or {}).items() <= labels.items():
             return f"{head} node(s) didn't match Pod's node affinity/selector. {unfit}"
         for name, amount in requests(pod).items():
+            if amount > quantity(node.object["status"]["allocatable"].get(name, "0")):
+                return f"{head} Insufficient {name}. {unfit}"
             if amount > self._free(node.object, name):
                 return f"{head} Insufficient {name}. {claims} No preemption victims found for incoming pod."
         return ""

@@ -102,9 +102,14 @@ def _field(text: str, known: Labels, resource: Resource) -> Predicate:
     if match is None:
         raise errors.bad_request(f"invalid selector: '{text}'; can't understand '{text}'")
     if match[1] not in known:
-        label = f"field label not supported: {match[1]}"
-        message = (
-            f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match field selector'
-        )
-        raise errors.bad_request(f'{message} "{text}": {label}')
+        raise errors.bad_request(_unknown_field(match[1], resource))
     return _equality(match[1], match[2], match[3])
+
+
+def _unknown_field(name: str, resource: Resource) -> str:
+    """Each group has its own words for a field that cannot be selected on."""
+    if resource.group == "batch":
+        return f'field label "{name}" not supported for {resource.kind}'
+    if resource.kind in ("Pod", "Event", "Namespace", "Secret"):
+        return f"field label not supported: {name}"
+    return f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -19,6 +19,7 @@ from devcluster.fake.streams import CUT, Stream
 
 INITIAL_END = "k8s.io/initial-events-end"
 DEFAULT_TIMEOUT = (1800, 3600)
+LAST_BOOKMARK = 2.0  # seconds before the end of a watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,10 @@ def check(options: WatchOptions, *, gate: bool) -> None:
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         )
-    if what.version and not what.version.isdigit():
-        found.invalid("resourceVersion", what.version, "must be a number")
     if found.causes:
         raise errors.invalid("meta.k8s.io", "ListOptions", "", found.causes)
+    if what.version and not what.version.isdigit():
+        raise ApiError(500, "", errors.no_number("resourceVersion", what.version))
 
 
 class Feed:
@@ -77,6 +78,8 @@ class Feed:
         self._storage.listen(self._see)
         if options.bookmarks:
             self._stream.after(options.bookmark_every, self._bookmark_again)
+            if options.timeout is not None and options.timeout > LAST_BOOKMARK:
+                self._stream.after(options.timeout - LAST_BOOKMARK, self._bookmark_once)
 
     def stop(self) -> None:
         """Listen no longer."""
@@ -127,9 +130,12 @@ class Feed:
             body = representation.whole(resource, stored, self._options.form)
         self._lines.append(b'{"type":"%s","object":%s}\n' % (kind.encode(), body))
 
-    def _bookmark_again(self) -> None:
+    def _bookmark_once(self) -> None:
         self._bookmark({})
         self._stream.wake.set()
+
+    def _bookmark_again(self) -> None:
+        self._bookmark_once()
         self._stream.after(self._options.bookmark_every, self._bookmark_again)
 
     def _bookmark(self, meta: JSON) -> None:

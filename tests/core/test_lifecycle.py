@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.core import facts, lifecycle
@@ -24,6 +26,7 @@ from tests.core.builders import (
 
 RETRYING_JOB = make_job(backoff_limit=2)
 REMEMBERED = {Status.FACTS: facts.encode(Facts((make_attempt(),)))}
+NEVER_STARTED = {Status.FACTS: facts.encode(Facts((replace(make_attempt(), containers=()),)))}
 STOPPED = {Status.STOP: '{"reason":"StartTimeout","at":"2026-11-22T12:00:00Z"}'}
 
 
@@ -139,6 +142,24 @@ STOPPED = {Status.STOP: '{"reason":"StartTimeout","at":"2026-11-22T12:00:00Z"}'}
         ),
         pytest.param(
             make_run(make_job(notes=REMEMBERED)), Phase.RUNNING, Reason.NEW_ATTEMPT, id="the pod vanished"
+        ),
+        pytest.param(
+            make_run(make_job(notes=NEVER_STARTED)),
+            Phase.STARTING,
+            Reason.ADMITTED,
+            id="the pod vanished before the agent started, and no other can come",
+        ),
+        pytest.param(
+            make_run(make_job(backoff_limit=2, notes=NEVER_STARTED)),
+            Phase.RUNNING,
+            Reason.NEW_ATTEMPT,
+            id="the pod vanished before the agent started, and another may come",
+        ),
+        pytest.param(
+            make_run(make_job(backoff_limit=2, notes=NEVER_STARTED | STOPPED)),
+            Phase.STARTING,
+            Reason.STOPPING,
+            id="a start was stopped, and its pod is gone",
         ),
         pytest.param(
             make_run(make_job(over="Complete"), make_ended_pod(0)),

@@ -253,9 +253,9 @@ def claimed(subtype, **changes):
                 log=NOTHING_SAID,
             ),
             Phase.FAILED,
-            Reason.NO_RESULT,
+            Reason.UNKNOWN,
             ErrorCode.ADAPTER_FAILED,
-            id="the kubelet lost its times",
+            id="the kubelet does not know whether it ran",
         ),
         pytest.param(
             failed(

@@ -126,7 +126,7 @@ async def test_a_deadline_set_later_stops_a_running_job_only_when_its_pod_is_gon
         s for s in statuses(cluster) if [c["type"] for c in s.get("conditions", [])] == ["FailureTarget"]
     ]
     assert any(status["terminating"] == 1 for status in targets)
-    assert cluster.list("pods") == []
+    await cluster.wait(lambda: not cluster.list("pods"))
 
 
 async def test_a_finished_job_goes_when_its_time_has_come(cluster):

@@ -1,7 +1,9 @@
 """The kubelet and the scheduler: what becomes of a pod, by its statuses and its processes."""
 
+import asyncio
 import base64
-from pathlib import Path
+import os
+import select
 
 import pytest
 
@@ -39,12 +41,16 @@ def events(cluster):
     return [e["reason"] for e in cluster.list("events") if e["involvedObject"]["kind"] == "Pod"]
 
 
-def runs(pid):
-    """Whether a process is there, and is more than an entry that nobody has read."""
+def ends(pid):
+    """Whether a process is gone, or goes by itself: killed, it may take a moment."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], 5)[0])
+    finally:
+        os.close(descriptor)
 
 
 async def run(cluster, **pod):
@@ -243,7 +249,8 @@ async def test_a_failed_init_container_fails_the_pod(cluster):
 
 
 async def test_a_native_sidecar_runs_beside_and_ends_after(cluster):
-    sidecar = {"name": "side", "image": "busybox:1", "restartPolicy": "Always", "command": ["sleep", "60"]}
+    command = ["sh", "-c", "trap 'exit 143' TERM; sleep 60 & wait"]
+    sidecar = {"name": "side", "image": "busybox:1", "restartPolicy": "Always", "command": command}
     cluster.create("pods", make_pod(script="sleep 0.1", initContainers=[sidecar]))
     running = await pod_when(cluster, lambda pod: pod["status"]["phase"] == "Running")
     assert state(running, "initContainerStatuses")[0] == "running"
@@ -274,18 +281,32 @@ async def test_a_deleted_pod_is_asked_then_killed(cluster):
     cluster.create("jobs", make_job(script=script, pod={"terminationGracePeriodSeconds": 1}))
     pod = await pod_when(cluster, lambda pod: pod["status"]["phase"] == "Running")
     meta = pod["metadata"]
+    written = asyncio.Event()
+    reader = cluster.logs.log((meta["uid"], "agent", 0)).reader(written.set)
+    while not reader.records():  # from here on it has its handler
+        await asyncio.wait_for(written.wait(), 5)
+        written.clear()
     cluster.patch("pods", "default", meta["name"], {"metadata": {"finalizers": ["example.com/hold"]}})
     cluster.delete("pods", "default", meta["name"])
     pod = await pod_when(cluster, ended)
     assert pod["metadata"]["deletionTimestamp"]
     assert state(pod)[1]["exitCode"] == 137
-    assert "asked" in log(cluster, pod)
+    assert any(line.endswith(b"asked") for line in reader.records())
+    reader.close()
     assert "Killing" in events(cluster)
+
+
+async def test_a_signal_that_is_not_handled_does_not_end_the_first_process(cluster):
+    pod = make_pod(script="exec sleep 60", terminationGracePeriodSeconds=1)
+    cluster.create("pods", pod | {"metadata": pod["metadata"] | {"finalizers": ["example.com/hold"]}})
+    await pod_when(cluster, lambda pod: pod["status"]["phase"] == "Running")
+    cluster.delete("pods", "default", "pod")
+    assert state(await pod_when(cluster, ended))[1]["exitCode"] == 137
 
 
 async def test_what_a_container_leaves_behind_ends_with_it(cluster):
     pod = await run(cluster, script="sleep 1234 & echo $!")
-    assert not runs(log(cluster, pod))
+    assert ends(int(log(cluster, pod)))
 
 
 async def test_a_termination_message_is_taken_from_its_file_or_the_log(cluster):

@@ -186,7 +186,7 @@ async def test_strategic_merge_adds_an_owner_beside_the_others(api):
         "/api/v1/namespaces/default/secrets/s", {"metadata": {"ownerReferences": [second]}}, STRATEGIC
     )
     assert status == 200
-    assert [owner["uid"] for owner in body["metadata"]["ownerReferences"]] == ["1", "2"]
+    assert [owner["uid"] for owner in body["metadata"]["ownerReferences"]] == ["2", "1"]
 
 
 async def test_metadata_only_answers_show_no_secret(api):
@@ -250,10 +250,10 @@ async def test_a_pods_spec_is_immutable_but_for_its_image(api):
 
 async def test_status_and_spec_are_written_apart(api):
     await created(api)
-    _, job = await api.patch(f"{JOBS}/run", {"status": {"ready": 1}})
+    _, job = await api.patch(f"{JOBS}/run", {"status": {"active": 1}})
     assert job["status"] == {}
-    _, job = await api.patch(f"{JOBS}/run/status", {"status": {"ready": 1}, "spec": {"suspend": True}})
-    assert job["status"] == {"ready": 1}
+    _, job = await api.patch(f"{JOBS}/run/status", {"status": {"active": 1}, "spec": {"suspend": True}})
+    assert job["status"] == {"active": 1}
     assert job["spec"]["suspend"] is False
 
 

@@ -1,12 +1,13 @@
 """What is special about each kind when it is written: defaults, validation, deletion."""
 
-from devcluster.fake.resources import Resource
+from devcluster.fake.resources import EVENT_V1, Resource
 from devcluster.fake.strategies.job import JobStrategy
 from devcluster.fake.strategies.objects import (
     ConfigMapStrategy,
     EventStrategy,
     LeaseStrategy,
     NamespaceStrategy,
+    NewEventStrategy,
     NodeStrategy,
     SecretStrategy,
 )
@@ -23,8 +24,9 @@ _STRATEGIES: dict[str, Strategy] = {
     "namespaces": NamespaceStrategy(),
     "nodes": NodeStrategy(),
 }
+_NEW_EVENTS = NewEventStrategy()
 
 
 def strategy_of(resource: Resource) -> Strategy:
     """The rules of a resource."""
-    return _STRATEGIES[resource.plural]
+    return _NEW_EVENTS if resource is EVENT_V1 else _STRATEGIES[resource.plural]

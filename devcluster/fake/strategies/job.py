@@ -50,25 +50,28 @@ class JobStrategy(Strategy):
                 spec[key] = value
         template = spec.setdefault("template", {})
         pod_template.apply_defaults(template.setdefault("spec", {}))
-        if not obj["metadata"].get("labels") and template.get("metadata", {}).get("labels"):
-            obj["metadata"]["labels"] = dict(template["metadata"]["labels"])
+        shared = not obj["metadata"].get("labels") and template.get("metadata", {}).get("labels")
         _generate_selector(obj)
+        if shared:
+            obj["metadata"]["labels"] = dict(template["metadata"]["labels"])
         obj["status"] = {}
 
     @override
     def validate(self, obj: JSON, found: FieldErrors) -> None:
         spec = obj["spec"]
+        before = len(found.causes)
         _validate_types(spec, found)
-        if found.causes:
+        if len(found.causes) > before:
             return
         template = spec["template"]
         labels = template.get("metadata", {}).get("labels", {})
         metadata.validate_labels(labels, "spec.template.labels", found)
         annotations = template.get("metadata", {}).get("annotations", {})
         metadata.validate_annotations(annotations, "spec.template.annotations", found)
+        pod_template.validate(template["spec"], "spec.template.spec", found)
         if template["spec"].get("restartPolicy") not in ("OnFailure", "Never"):
             found.required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
-        pod_template.validate(template["spec"], "spec.template.spec", found)
+        _validate_generated(obj, labels, found)
 
     @override
     def prepare_update(self, new: JSON, old: JSON, subresource: str) -> None:
@@ -91,7 +94,8 @@ class JobStrategy(Strategy):
         if held:
             before_template = pod_template.with_mutable_parts_of(before_template, after_template)
         if after_template != before_template:
-            found.invalid("spec.template", "(the pod template)", "field is immutable")
+            where = "spec.template.spec" if before.get("suspend") else "spec.template"
+            found.invalid(where, "(the pod template)", "field is immutable")
 
     @override
     def validate_status(self, new: JSON, old: JSON, found: FieldErrors) -> None:
@@ -103,6 +107,30 @@ def _generate_selector(job: JSON) -> None:
     job["spec"]["selector"] = {"matchLabels": {CONTROLLER_UID: uid}}
     labels = job["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
     labels |= {CONTROLLER_UID: uid, JOB_NAME: name, LEGACY_UID: uid, LEGACY_NAME: name}
+
+
+def _validate_generated(job: JSON, labels: JSON, found: FieldErrors) -> None:
+    """The labels and the selector that tie pods to this very Job."""
+    uid, name = job["metadata"]["uid"], job["metadata"].get("name", "")
+    wanted = {LEGACY_UID: uid, LEGACY_NAME: name, CONTROLLER_UID: uid, JOB_NAME: name}
+    for key, value in wanted.items():
+        if labels.get(key) != value:
+            where = f"spec.template.metadata.labels[{key}]"
+            found.invalid_object(where, labels, f"must be '{value}'")
+    selector = job["spec"]["selector"]
+    if selector != {"matchLabels": {CONTROLLER_UID: uid}}:
+        found.invalid_object("spec.selector", selector, "`selector` not auto-generated")
+    if not selector.get("matchLabels", {}).items() <= labels.items():
+        found.invalid_object(
+            "spec.template.metadata.labels", labels, "`selector` does not match template `labels`"
+        )
+
+
+def _mistyped(key: str, value: Any, wanted: str) -> errors.Undecodable:
+    kind = metadata.go_kind(value)
+    return errors.Undecodable(
+        f"json: cannot unmarshal {kind} into Go struct field JobSpec.spec.{key} of type {wanted}"
+    )
 
 
 def _refuse_unmodelled(spec: JSON) -> None:
@@ -121,16 +149,12 @@ def _validate_types(spec: JSON, found: FieldErrors) -> None:
         if value is None:
             continue
         if not _is_int(value):
-            raise errors.undecodable_patch(
-                f"json: cannot unmarshal into Go struct field JobSpec.spec.{key} of type int"
-            )
+            raise _mistyped(key, value, "int64" if key == "activeDeadlineSeconds" else "int32")
         if value < 0:
             found.invalid(f"spec.{key}", value, "must be greater than or equal to 0")
     for key in ("suspend", "manualSelector"):
         if not isinstance(spec.get(key), bool):
-            raise errors.undecodable_patch(
-                f"json: cannot unmarshal into Go struct field JobSpec.spec.{key} of type bool"
-            )
+            raise _mistyped(key, spec.get(key), "bool")
     if spec["podReplacementPolicy"] not in ("Failed", "TerminatingOrFailed"):
         found.unsupported(
             "spec.podReplacementPolicy", spec["podReplacementPolicy"], ("Failed", "TerminatingOrFailed")

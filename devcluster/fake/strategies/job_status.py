@@ -6,6 +6,13 @@ Owns: the consistency rules between conditions, counters and times. Never comput
 from devcluster.fake.errors import FieldErrors
 from devcluster.fake.resources import JSON
 
+CONTRADICTIONS = (
+    ("Complete", "Failed"),
+    ("Complete", "FailureTarget"),
+    ("SuccessCriteriaMet", "Failed"),
+    ("SuccessCriteriaMet", "FailureTarget"),
+)
+
 
 def conditions(job: JSON) -> frozenset[str]:
     """The types of the conditions that are true."""
@@ -22,6 +29,11 @@ def validate(new: JSON, old: JSON, found: FieldErrors) -> None:
     if finished and not was_true & {"Complete", "Failed"}:
         _validate_finished(status, found)
     _validate_times(new, old, true, found)
+    for counter in ("active", "ready", "terminating", "succeeded", "failed"):
+        if (status.get(counter) or 0) < 0:
+            found.invalid(f"status.{counter}", status[counter], "must be greater than or equal to 0")
+    if (status.get("ready") or 0) > (status.get("active") or 0):
+        found.invalid("status.ready", status["ready"], "cannot set more ready pods than active")
     for counter in ("succeeded", "failed"):
         if status.get(counter, 0) < before.get(counter, 0):
             found.invalid(
@@ -34,10 +46,10 @@ def _validate_conditions(true: frozenset[str], was_true: frozenset[str], found: 
     for kind in ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"):
         if kind in was_true and kind not in true:
             found.invalid(path, "(the conditions)", f"cannot disable the terminal {kind}=True condition")
-    if {"Complete", "Failed"} <= true:
-        found.invalid(path, "(the conditions)", "cannot set Complete=True and Failed=True conditions")
-    if "Complete" in true and "FailureTarget" in true:
-        found.invalid(path, "(the conditions)", "cannot set Complete=True and FailureTarget=true conditions")
+    for good, bad in CONTRADICTIONS:
+        if {good, bad} <= true:
+            why = f"cannot set {good}=True and {bad}=true conditions"
+            found.invalid(path, "(the conditions)", why)
     for last, first in (("Complete", "SuccessCriteriaMet"), ("Failed", "FailureTarget")):
         if last in true - was_true and first not in true:
             why = f"cannot set {last}=True condition without the {first}=true condition"
@@ -64,7 +76,7 @@ def _validate_times(new: JSON, old: JSON, true: frozenset[str], found: FieldErro
     if "Complete" in true and not status.get("completionTime"):
         found.required("status.completionTime", "completionTime is required for Complete jobs")
     if status.get("completionTime") and "Complete" not in true:
-        why = "completionTime cannot be set when there is no Complete=True condition"
+        why = "cannot set completionTime when there is no Complete=True condition"
         found.invalid("status.completionTime", status["completionTime"], why)
     if before.get("completionTime") and status.get("completionTime") != before["completionTime"]:
         found.invalid("status.completionTime", status.get("completionTime"), "field is immutable")

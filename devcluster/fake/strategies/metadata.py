@@ -54,14 +54,15 @@ def check_types(metadata: JSON) -> str | None:
     for field in ("labels", "annotations"):
         values, target = metadata.get(field) or {}, f"Go struct field ObjectMeta.metadata.{field}"
         if not isinstance(values, dict):
-            return f"json: cannot unmarshal {_go_kind(values)} into {target} of type map[string]string"
+            return f"json: cannot unmarshal {go_kind(values)} into {target} of type map[string]string"
         for value in values.values():
             if not isinstance(value, str):
-                return f"json: cannot unmarshal {_go_kind(value)} into {target} of type string"
+                return f"json: cannot unmarshal {go_kind(value)} into {target} of type string"
     return None
 
 
-def _go_kind(value: Any) -> str:
+def go_kind(value: Any) -> str:
+    """What Go calls a JSON value of this type."""
     if isinstance(value, bool):
         return "bool"
     kinds = {int: "number", float: "number", dict: "object", list: "array", str: "string"}
@@ -87,10 +88,16 @@ def prepare_create(metadata: JSON, now: datetime) -> None:
 
 def prepare_update(new: JSON, old: JSON) -> None:
     """Fill in what a client may leave out, restore what it may not touch."""
-    for key in ("uid", "creationTimestamp", "name", "namespace"):
+    for key in ("uid", "name", "namespace"):
         if not new.get(key) and key in old:
             new[key] = old[key]
-    for key in ("generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"):
+    for key in (
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generateName",
+    ):
         new.pop(key, None)
         if key in old:
             new[key] = old[key]
@@ -122,7 +129,7 @@ def validate(metadata: JSON, found: FieldErrors) -> None:
 def validate_labels(labels: JSON, path: str, found: FieldErrors) -> None:
     """Keys and values of a label map."""
     for key, value in labels.items():
-        _validate_key(key, path, found)
+        validate_key(key, path, found)
         if len(value) > 63:
             found.invalid(path, value, "must be no more than 63 bytes")
         elif not _LABEL_VALUE.fullmatch(value):
@@ -132,12 +139,13 @@ def validate_labels(labels: JSON, path: str, found: FieldErrors) -> None:
 def validate_annotations(annotations: JSON, path: str, found: FieldErrors) -> None:
     """Keys, and the size of all together."""
     for key in annotations:
-        _validate_key(key.lower(), path, found)
+        validate_key(key.lower(), path, found)
     if sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items()) > ANNOTATIONS_LIMIT:
         found.too_long(path, ANNOTATIONS_LIMIT)
 
 
-def _validate_key(key: str, path: str, found: FieldErrors) -> None:
+def validate_key(key: str, path: str, found: FieldErrors) -> None:
+    """A qualified name: a key of labels or annotations, and what else is named like them."""
     prefix, slash, name = key.rpartition("/")
     if slash and (not _SUBDOMAIN.fullmatch(prefix) or len(prefix) > 253):
         found.invalid(path, key, f"prefix part {_SUBDOMAIN_RULE}")
@@ -145,16 +153,16 @@ def _validate_key(key: str, path: str, found: FieldErrors) -> None:
         found.invalid(path, key, "name part must be non-empty")
     elif len(name) > 63:
         found.invalid(path, key, "name part must be no more than 63 bytes")
-    elif not _QUALIFIED.fullmatch(name):
+    if not _QUALIFIED.fullmatch(name):
         found.invalid(path, key, _KEY_RULE)
 
 
 def _validate_owners(owners: list[JSON], found: FieldErrors) -> None:
     controllers = [owner for owner in owners if owner.get("controller")]
-    for index, owner in enumerate(owners):
+    for owner in owners:
         for field in ("apiVersion", "kind", "name", "uid"):
             if not owner.get(field):
-                found.invalid(f"metadata.ownerReferences[{index}].{field}", "", "must not be empty")
+                found.invalid(f"metadata.ownerReferences.{field}", "", "must not be empty")
     if len(controllers) > 1:
         why = "Only one reference can have Controller set to true"
         found.invalid("metadata.ownerReferences", "", why)

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from typing_extensions import override
 
+from devcluster.fake import clock, errors
 from devcluster.fake.errors import FieldErrors
 from devcluster.fake.resources import JSON
+from devcluster.fake.strategies import metadata
 from devcluster.fake.strategies.plain import Strategy
 
 DATA_LIMIT = 1024 * 1024
@@ -99,11 +101,21 @@ class LeaseStrategy(Strategy):
     @override
     def validate(self, obj: JSON, found: FieldErrors) -> None:
         spec = obj.get("spec") or {}
-        if (spec.get("leaseDurationSeconds") or 1) <= 0:
+        for name in ("acquireTime", "renewTime"):
+            _require_time(spec.get(name))
+        if spec.get("leaseDurationSeconds", 1) <= 0:
             found.invalid("spec.leaseDurationSeconds", spec["leaseDurationSeconds"], "must be greater than 0")
         if (spec.get("leaseTransitions") or 0) < 0:
             why = "must be greater than or equal to 0"
             found.invalid("spec.leaseTransitions", spec["leaseTransitions"], why)
+
+
+def _require_time(text: str | None) -> None:
+    try:
+        if text is not None:
+            clock.parse(text)
+    except ValueError:
+        raise errors.Undecodable(errors.no_time(text or "", "2006-01-02T15:04:05.000000Z07:00")) from None
 
 
 class NamespaceStrategy(Strategy):
@@ -134,29 +146,69 @@ class EventStrategy(Strategy):
     @override
     def prepare_create(self, obj: JSON, now: datetime) -> None:
         del now
-        obj.setdefault("source", {})
-        obj.setdefault("reportingComponent", "")
-        obj.setdefault("reportingInstance", "")
+        _complete(obj)
+
+    @override
+    def prepare_update(self, new: JSON, old: JSON, subresource: str) -> None:
+        super().prepare_update(new, old, subresource)
+        _complete(new)
 
     @override
     def validate(self, obj: JSON, found: FieldErrors) -> None:
+        if obj.get("eventTime"):
+            _validate_words(obj, found)
+            return
         involved = obj.get("involvedObject") or {}
         if (involved.get("namespace") or "default") != obj["metadata"]["namespace"]:
             why = "does not match event.namespace"
             found.invalid("involvedObject.namespace", involved.get("namespace", ""), why)
-        if obj.get("eventTime"):
-            _validate_new_style(obj, found)
 
 
-def _validate_new_style(event: JSON, found: FieldErrors) -> None:
+class NewEventStrategy(EventStrategy):
+    """Events written as events.k8s.io/v1: strict, and only their series may change."""
+
+    fixed = ("eventTime", "reportingComponent", "reportingInstance", "action", "reason", "message", "type")
+
+    @override
+    def validate(self, obj: JSON, found: FieldErrors) -> None:
+        if not obj.get("eventTime"):
+            found.required("eventTime")
+        _validate_words(obj, found)
+        if obj.get("type") not in ("Normal", "Warning"):
+            found.invalid("type", "", f"has invalid value: {obj.get('type', '')}")
+        if obj.get("series") and obj["series"].get("count", 0) < 2:
+            found.invalid("series.count", "", "should be at least 2")
+
+    @override
+    def validate_update(self, new: JSON, old: JSON, found: FieldErrors) -> None:
+        for field in self.fixed:
+            if new.get(field) != old.get(field):
+                name = "reportingController" if field == "reportingComponent" else field
+                found.invalid(name, new.get(field, ""), "field is immutable")
+
+
+def _complete(event: JSON) -> None:
+    """What is empty is shown all the same."""
+    event.setdefault("source", {})
+    for name in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        event.setdefault(name, None)
+    for name in ("reportingComponent", "reportingInstance"):
+        event.setdefault(name, "")
+
+
+def _validate_words(event: JSON, found: FieldErrors) -> None:
     for field in ("reportingComponent", "reportingInstance", "action", "reason"):
-        limit = 1024 if field == "reason" else 128
-        if not event.get(field):
-            name = "reportingController" if field == "reportingComponent" else field
-            found.required(name)
-        elif len(event[field]) > limit:
-            found.too_long(field, limit)
+        _validate_word(event, field, found)
     if len(event.get("message", "").encode()) > 1024:
-        found.too_long("message", 1024)
-    if event.get("type") not in ("Normal", "Warning"):
-        found.invalid("type", event.get("type", ""), "has invalid value: ")
+        found.invalid("message", "", "can have at most 1024 characters")
+
+
+def _validate_word(event: JSON, field: str, found: FieldErrors) -> None:
+    value = event.get(field) or ""
+    name = "reportingController" if field == "reportingComponent" else field
+    if not value:
+        found.required(name)
+    if field == "reportingComponent":
+        metadata.validate_key(value, name, found)
+    elif len(value) > 128:
+        found.invalid(name, "", "can have at most 128 characters")

@@ -24,6 +24,7 @@ class Strategy:
     has_status = False
     orphans_by_default = False
     outlives_deletion = False
+    graceful = False  # its deletion is shown before it is done, however short its grace
 
     def prepare_create(self, obj: JSON, now: datetime) -> None:
         """Set defaults; drop what clients may not set."""

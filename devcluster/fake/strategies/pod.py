@@ -43,6 +43,7 @@ class PodStrategy(Strategy):
 
     has_generation = True
     has_status = True
+    graceful = True
 
     @override
     def prepare_create(self, obj: JSON, now: datetime) -> None:

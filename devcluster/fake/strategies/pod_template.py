@@ -12,6 +12,7 @@ from typing import Any
 from devcluster.fake import errors
 from devcluster.fake.errors import FieldErrors
 from devcluster.fake.resources import JSON
+from devcluster.fake.strategies import metadata
 
 POD_DEFAULTS: JSON = {
     "restartPolicy": "Always",
@@ -36,6 +37,11 @@ UNMODELLED_CONTAINER = (
 )  # fmt: skip
 MODELLED_VOLUMES = ("emptyDir", "configMap", "secret")
 MUTABLE_WHEN_SUSPENDED = ("nodeSelector", "tolerations")
+LABEL_RULE = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 ENV_NAME = re.compile(r"[^=\x00]+")
 
@@ -53,6 +59,8 @@ def apply_defaults(spec: JSON) -> None:
     for container in containers(spec):
         _apply_container_defaults(container)
     for volume in spec.get("volumes") or []:
+        if set(volume) <= {"name"}:
+            volume["emptyDir"] = {}
         for kind in ("configMap", "secret"):
             if isinstance(volume.get(kind), dict):
                 volume[kind].setdefault("defaultMode", 420)
@@ -111,8 +119,6 @@ def _validate_volumes(spec: JSON, path: str, found: FieldErrors) -> set[str]:
         for kind in kinds:
             if kind not in MODELLED_VOLUMES:
                 raise errors.not_modelled(f"{kind} volumes")
-        if not kinds:
-            found.required(f"{path}.volumes[{index}]", "must specify a volume type")
         if volume.get("name") in names:
             found.causes.append(_duplicate(f"{path}.volumes[{index}].name", volume["name"]))
         names.add(volume.get("name", ""))
@@ -138,18 +144,17 @@ def _validate_container(container: JSON, path: str, found: FieldErrors) -> None:
     if not name:
         found.required(f"{path}.name")
     elif not LABEL.fullmatch(name):
-        found.invalid(
-            f"{path}.name", name, "a lowercase RFC 1123 label must consist of lower case alphanumerics or '-'"
-        )
+        found.invalid(f"{path}.name", name, LABEL_RULE)
     if not container.get("image"):
         found.required(f"{path}.image")
     for index, variable in enumerate(container.get("env") or []):
         _validate_variable(variable, f"{path}.env[{index}]", found)
     for key in ("command", "args"):
         if not _strings(container.get(key)):
-            raise errors.undecodable_patch(
-                f"json: cannot unmarshal into Go struct field Container.{key} of type string"
-            )
+            kinds = {metadata.go_kind(item) for item in container[key] if not isinstance(item, str)}
+            where = path.partition("[")[0]
+            text = f"json: cannot unmarshal {kinds.pop()} into Go struct field Container.{where}.{key}"
+            raise errors.Undecodable(f"{text} of type string")
 
 
 def _refuse_unmodelled(container: JSON) -> None:
