@@ -80,6 +80,8 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
         (run for run in seen.runs if is_waiting(run.job) and not problem(run.job)),
         key=lambda run: (run.job.created_at, run.job.name),
     )
+    if not waiting:
+        return {}
     free = policy.agent_concurrency - len(holders(seen))
     names = _holding(seen)
     verdicts: dict[str, Standing] = {}

@@ -196,6 +196,12 @@ class Keys:
         return self.status_prefix + name
 
 
+@lru_cache(maxsize=8)
+def keys_of(domain: str) -> Keys:
+    """The keys of a domain, made once: plans ask for them all the time."""
+    return Keys(domain)
+
+
 class Status:
     """Names of the controller's own annotations, without their prefix."""
 
@@ -239,6 +245,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(at: int) -> str:
     """An instant as RFC 3339 in whole seconds, UTC; one that no calendar has as the nearest that it has."""
     seconds = min(max(at // SECOND, FIRST_SECOND), LAST_SECOND)
@@ -266,6 +273,14 @@ def instant(text: str) -> int | None:
 
 def clip(text: str, limit: int = MESSAGE_MAX) -> str:
     """`text` on one line without control characters, at most `limit` bytes of UTF-8."""
+    if (
+        text.isascii()
+        and text.isprintable()
+        and len(text) <= limit
+        and text == text.strip()
+        and "  " not in text
+    ):
+        return text  # as nearly all texts are
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     raw = line.encode("utf-8", "replace")
     if len(raw) <= limit:

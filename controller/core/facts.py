@@ -5,6 +5,7 @@ because the pod is seen no more. It draws no conclusions.
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -78,6 +79,7 @@ def encode(facts: Facts) -> str:
             left_out += 1
 
 
+@lru_cache(maxsize=256)  # a plan asks several times, and the next plan again
 def decode(text: str) -> Facts:
     """Facts from their JSON; what is not in its shape counts as no facts at all. Never raises."""
     try:

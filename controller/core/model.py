@@ -7,9 +7,11 @@ a property only names a fact of the value itself. Reading JSON into these values
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controller.core.contract import Phase
+
+_PHASES: Final[Mapping[str, Phase]] = {str(phase): phase for phase in Phase}
 
 
 class Slot(NamedTuple):
@@ -206,10 +208,7 @@ class Job:
     @property
     def phase(self) -> Phase | None:
         """The phase written on it, None before the first."""
-        try:
-            return Phase(self.status.get("phase", ""))
-        except ValueError:
-            return None
+        return _PHASES.get(self.status.get("phase", ""))
 
 
 @dataclass(frozen=True, slots=True)

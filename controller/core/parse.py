@@ -38,6 +38,7 @@ _CONDITIONS: Final = frozenset(
     {"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet", "PodScheduled", "DisruptionTarget"}
 )
 """The conditions that somebody asks for; a pod has half a dozen more."""
+_PHASES: Final = frozenset(map(str, contract.Phase))
 _ID_NAMES: Final = ("agent", "run", "task", "session", "company")
 
 
@@ -195,7 +196,7 @@ class Parser:
         if contract.Status.RESULT in found:
             found[contract.Status.RESULT] = "…"
         phase = found.get(contract.Status.PHASE)
-        if phase is not None and phase not in set(contract.Phase):
+        if phase is not None and phase not in _PHASES:
             odd.append(Oddity(prefix + contract.Status.PHASE, f"unknown phase {_quote(phase)}; read as none"))
             del found[contract.Status.PHASE]
         return found

@@ -7,7 +7,9 @@ and published leaves only its run id.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from dataclasses import fields
+from operator import attrgetter
+from typing import Final, TypeVar
 
 from controller.core import admission
 from controller.core.contract import TERMINAL, Phase
@@ -16,6 +18,12 @@ from controller.core.rules import concluding
 from controller.core.snapshot import Export, Ghost, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.groups import Groups
+
+Known = TypeVar("Known", Job, Pod)
+_READ: Final = {
+    kind: attrgetter(*(each.name for each in fields(kind) if each.name != "version")) for kind in (Job, Pod)
+}
+"""All that is known of an object but its version."""
 
 REFUSED_SECONDS: Final = 55.0
 """So long a Job whose start was refused is passed over; shorter than the pause before it is tried again."""
@@ -45,10 +53,14 @@ class Store:
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
     def put_job(self, job: Job) -> set[Slot]:
-        """A Job as it is now; ignored if a newer version of it is known."""
+        """A Job as it is now; ignored if a newer version of it is known, or the same but for its version."""
         known = self._jobs.get(job.uid)
-        if known is not None and _is_older(job.version, known.version):
-            return set()
+        if known is not None:
+            if _is_older(job.version, known.version):
+                return set()
+            if _is_same(job, known):
+                self._jobs[job.uid] = job
+                return set()
         touched = {job.slot}
         if known is not None and known.slot != job.slot:
             self._leave(known)
@@ -86,10 +98,14 @@ class Store:
         return {last.slot} | {pod.slot for pod in pods}
 
     def put_pod(self, pod: Pod) -> set[Slot]:
-        """A pod as it is now; ignored if a newer version of it is known."""
+        """A pod as it is now; ignored if a newer version of it is known, or the same but for its version."""
         known = self._pods.get(pod.uid)
-        if known is not None and _is_older(pod.version, known.version):
-            return set()
+        if known is not None:
+            if _is_older(pod.version, known.version):
+                return set()
+            if _is_same(pod, known):
+                self._pods[pod.uid] = pod
+                return set()
         touched: set[Slot] = set()
         if known is not None and (known.slot, known.job_uid) != (pod.slot, pod.job_uid):
             touched = self.drop_pod(known)  # its labels were changed: it leaves where it was
@@ -119,8 +135,9 @@ class Store:
         """The server's answer to our own write or read: certain, unless the Job has vanished meanwhile."""
         if job.uid not in self._jobs:
             return set()
+        settled = {job.slot} if job.uid in self._doubts else set()
         self._doubts.discard(job.uid)
-        return self.put_job(job)
+        return settled | self.put_job(job)
 
     def doubt(self, job_uid: str) -> None:
         """A write to this Job had no certain outcome: what is cached of it may be older than the write."""
@@ -264,6 +281,12 @@ class Store:
 
     def _unstray(self, pod: Pod) -> set[Slot]:
         return {pod.slot} if self._strays.discard(pod.slot, pod.uid) else set()
+
+
+def _is_same(new: Known, known: Known) -> bool:
+    """Nothing that is read of it has changed: half of all events say what our writes' answers have said."""
+    read = _READ[type(known)]
+    return bool(read(new) == read(known))
 
 
 def _is_older(version: str, known: str) -> bool:

@@ -1,26 +1,29 @@
-"""The wire: one cluster's connection pools. The only file that imports kr8s, httpx and aiohttp.
+"""The wire: one cluster's connection pools. The only file that imports kr8s and aiohttp.
 
 kr8s finds the cluster and authenticates; requests go through its public `call_api`. Why not plain kr8s: its
-one session has 100 connections and no timeouts, and is closed for everybody when one call gets 401 or 403.
-So each pool is an `Api` whose private `_create_session` is replaced (kr8s is pinned; a test asserts that the
-hook is there): a session is never closed while its pool lives, and who we are is said with each request.
+one session has 100 connections and no timeouts, and is closed for everybody when one call gets 401 or 403;
+and it is httpx', which takes more CPU for a call than all the rest of it. So each pool is an `Api` whose
+private `_create_session` is replaced (kr8s is pinned; a test asserts that the hook is there): a session is
+aiohttp's, is never closed while its pool lives, and who we are is said with each request.
 
 It never looks at a status but 401, never repeats a request but after 401, and knows no Kubernetes object.
 """
 
 import contextlib
+import functools
 import socket
+import ssl
 import time
 from asyncio import sslproto
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
+from urllib.parse import urlencode
 
 import aiohttp
-import httpx
 import kr8s.asyncio
-from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream
+from yarl import URL
 
 from controller.kube import credentials, errors
 
@@ -55,6 +58,11 @@ class Reply:
     body: bytes = b""
     chunks: AsyncIterator[bytes] | None = None
 
+    @property
+    def is_error(self) -> bool:
+        """What kr8s asks of every stream; here nobody judges a status."""
+        return False
+
 
 class Pool(kr8s.asyncio.Api):
     """Connections of one purpose. Held by a strong reference: kr8s' own registry of them is weak."""
@@ -67,16 +75,7 @@ class Pool(kr8s.asyncio.Api):
 
     async def _create_session(self) -> None:
         """Replaces kr8s' own, which closes the session that others are streaming from."""
-        self._session = httpx.AsyncClient(
-            base_url=self._identity.server,
-            headers={"user-agent": "runherd", "accept": "application/json", "accept-encoding": "identity"},
-            transport=_Transport(self._identity, self._limit),
-            timeout=_timeout(30.0),
-            follow_redirects=False,
-            # Proxies come from the kubeconfig's proxy-url only: an HTTPS_PROXY meant for the internet
-            # must not catch the API server's address, nor a .netrc replace the Authorization header.
-            trust_env=False,
-        )
+        self._session = cast("Any", _Session(self._identity, self._limit))
 
     async def aclose(self) -> None:
         """Breaks every stream."""
@@ -84,25 +83,70 @@ class Pool(kr8s.asyncio.Api):
             await self._session.aclose()
 
 
-class _Transport(AiohttpTransport):
-    """aiohttp under httpx: several times the requests of httpcore, whose pool is searched linearly."""
+class _Session:
+    """What `call_api` takes for its httpx client, but aiohttp's; it answers with Replies."""
 
     def __init__(self, identity: credentials.Credentials, limit: int) -> None:
-        proxy = httpx.Proxy(identity.proxy) if identity.proxy else None
-        super().__init__(verify=identity.tls, proxy=proxy, client=self._open)
-        self._limit = limit
-
-    def _open(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            ssl=self.ssl_context, limit=self._limit, keepalive_timeout=30, socket_factory=_socket
+        self._server = identity.server.rstrip("/")
+        # Proxies come from the kubeconfig's proxy-url only (aiohttp's trust_env is off): an HTTPS_PROXY meant
+        # for the internet must not catch the API server's address, nor a .netrc replace our Authorization.
+        self._proxy = identity.proxy
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=identity.tls, limit=limit, keepalive_timeout=30, socket_factory=_socket
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"user-agent": "runherd", "accept": "application/json", "accept-encoding": "identity"},
+            auto_decompress=False,
         )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        if isinstance(response.stream, AiohttpResponseStream):
-            response.stream.CHUNK_SIZE = CHUNK_BYTES  # 16 KiB would be many small reads
-        return response
+    @property
+    def is_closed(self) -> bool:
+        """Asked before each call: kr8s would make another."""
+        return self._session.closed
+
+    async def request(self, **asked: Any) -> Reply:
+        """A whole answer."""
+        with _certified():
+            async with self._ask(**asked) as response:
+                return Reply(response.status, response.headers, await response.read())
+
+    @contextlib.asynccontextmanager
+    async def stream(self, **asked: Any) -> AsyncGenerator[Reply, None]:
+        """An answer whose body is still to come; other than 200, a whole one."""
+        with _certified():
+            async with self._ask(**asked) as response:
+                if response.status == 200:
+                    yield Reply(200, response.headers, chunks=response.content.iter_chunked(CHUNK_BYTES))
+                else:
+                    yield Reply(response.status, response.headers, await response.read())
+
+    def _ask(  # noqa: PLR0913 — what call_api passes on
+        self,
+        *,
+        method: str,
+        url: str,
+        params: Mapping[str, str],
+        content: bytes | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+        extensions: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        asked = f"{self._server}{url}?{urlencode(params)}" if params else self._server + url
+        return self._session.request(
+            method,
+            URL(asked, encoded=True),
+            data=content,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+            server_hostname=extensions["sni_hostname"] if extensions else None,
+            proxy=self._proxy,
+        )
+
+    async def aclose(self) -> None:
+        """Breaks every stream."""
+        await self._session.close()
 
 
 class Wire:
@@ -134,24 +178,19 @@ class Wire:
 
     async def send(self, purpose: str, request: Request) -> Reply:
         """One request and its whole answer."""
-        async with self._authorised(purpose, request, stream=False) as response:
-            return Reply(response.status_code, response.headers, response.content)
+        async with self._authorised(purpose, request, stream=False) as reply:
+            return reply
 
     @contextlib.asynccontextmanager
     async def stream(self, purpose: str, request: Request) -> AsyncGenerator[Reply, None]:
         """One request and its answer in chunks; other than 200, with the whole body."""
-        async with self._authorised(purpose, request, stream=True) as response:
-            if response.status_code == 200:
-                yield Reply(200, response.headers, chunks=_chunks(response))
-            else:
-                with _translated():
-                    body = await response.aread()
-                yield Reply(response.status_code, response.headers, body)
+        async with self._authorised(purpose, request, stream=True) as reply:
+            yield reply
 
     @contextlib.asynccontextmanager
     async def _authorised(
         self, purpose: str, request: Request, *, stream: bool
-    ) -> AsyncGenerator[httpx.Response, None]:
+    ) -> AsyncGenerator[Reply, None]:
         pool = self._pools[purpose]
         base, _, last = request.path.rpartition("/")
         bearer = self.identity.bearer()
@@ -162,44 +201,53 @@ class Wire:
             if attempt == 2:
                 headers["connection"] = "close"  # it may be this connection's certificate that is too old
             with _translated():
-                async with pool.call_api(
+                answered: Any = pool.call_api(
                     request.method,
                     version="",
                     base=base,
                     url=last,
                     raise_for_status=False,  # else 401 and 403 would cost three rebuilt sessions
                     stream=stream,
-                    params=dict(request.params),
+                    params=request.params,
                     content=request.body,
                     headers=headers,
                     timeout=_timeout(READ_SECONDS.get(purpose, 30.0) if stream else 30.0),
-                ) as response:
-                    if response.status_code != 401 or attempt == 2 or not await self.identity.renew(bearer):
-                        yield response
+                )
+                async with answered as reply:
+                    if reply.status != 401 or attempt == 2 or not await self.identity.renew(bearer):
+                        yield reply
                         return
             bearer = self.identity.bearer()
 
 
-async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    with _translated():
-        async for chunk in response.aiter_raw():
-            yield chunk
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Whatever the transport raises, also from a stream's chunks, as Unavailable."""
+    try:
+        yield
+    except (aiohttp.ClientError, OSError) as e:
+        raise _unavailable(e) from e
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Whatever the transport raises, as Unavailable."""
+def _certified() -> Iterator[None]:
+    """kr8s must not see a server that can't prove itself: it would log in and rebuild the session, thrice."""
     try:
         yield
-    except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, kr8s.APITimeoutError, OSError) as e:
-        origin: BaseException = e
-        while origin.__cause__ is not None:  # the layers above it call a refused connection a timeout
-            origin = origin.__cause__
-        raise errors.Unavailable(f"{type(origin).__name__}: {origin}") from e
+    except ssl.SSLCertVerificationError as e:
+        raise _unavailable(e) from e
 
 
-def _timeout(read: float) -> httpx.Timeout:
-    return httpx.Timeout(connect=5.0, read=read, write=30.0, pool=5.0)
+def _unavailable(error: BaseException) -> errors.Unavailable:
+    while error.__cause__ is not None:  # the layers above it call a refused connection a timeout
+        error = error.__cause__
+    return errors.Unavailable(f"{type(error).__name__}: {error}")
+
+
+@functools.cache
+def _timeout(read: float) -> aiohttp.ClientTimeout:
+    """So long for a free connection, for connecting, and between two pieces of an answer."""
+    return aiohttp.ClientTimeout(connect=5.0, sock_connect=5.0, sock_read=read)
 
 
 def _socket(address: Any) -> socket.socket:

@@ -5,7 +5,7 @@ from typing import Final
 
 from controller.core import admission, result
 from controller.core.actions import PatchJob, Plan, TellJob
-from controller.core.contract import ErrorCode, Keys, Phase, Reason, Status
+from controller.core.contract import ErrorCode, Keys, Phase, Reason, Status, keys_of
 from controller.core.model import Job, Now
 from controller.core.rules import publishing
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
@@ -34,6 +34,8 @@ def reject_invalid(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 def admit_or_queue(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """Each waiting run is started if its slot has a place, else told at once what it waits for."""
     verdicts = admission.decide(seen, policy)
+    if not verdicts and not seen.refused:
+        return Plan()
     actions: list[PatchJob | TellJob] = []
     for run in sorted(seen.runs, key=lambda run: (run.job.created_at, run.job.name)):
         verdict = verdicts.get(run.job.uid)
@@ -54,7 +56,7 @@ def _admit(run: Run, verdict: Standing, now: Now, policy: Policy) -> Iterable[Pa
         policy,
         why="admit",
         spec={"suspend": False},
-        template_labels=_missing_labels(run.job, Keys(policy.domain)),
+        template_labels=_missing_labels(run.job, keys_of(policy.domain)),
     )
     return patch, *_tell_oddities(run.job), _tell(run.job, "Admitted", "The run has been started.")
 

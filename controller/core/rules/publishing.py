@@ -9,7 +9,7 @@ import msgspec
 
 from controller.core import facts, lifecycle
 from controller.core.actions import PatchJob
-from controller.core.contract import LIVE, SCHEMA, TERMINAL, Keys, Status, clip, rfc3339
+from controller.core.contract import LIVE, SCHEMA, TERMINAL, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
 from controller.core.snapshot import Policy, Run, Standing
 from controller.core.spans import tree
@@ -37,7 +37,7 @@ def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be w
         wanted.pop(Status.RESULT, None)  # Once per Job: what a host may have read is never replaced.
     changed = {name: value for name, value in wanted.items() if run.job.status.get(name) != value}
     changed = {**dict.fromkeys(run.job.leftovers), **changed}
-    keys = Keys(policy.domain)
+    keys = keys_of(policy.domain)
     return PatchJob(
         namespace=run.job.namespace,
         name=run.job.name,

@@ -2,7 +2,7 @@
 
 from controller.core import facts
 from controller.core.actions import ExportTrace, PatchJob, Plan, TellJob
-from controller.core.contract import TERMINAL, Keys, Status, rfc3339
+from controller.core.contract import TERMINAL, Status, keys_of, rfc3339
 from controller.core.model import Now
 from controller.core.rules import following
 from controller.core.rules.merging import merge
@@ -38,7 +38,7 @@ def _logs_are_read(run: Run, policy: Policy) -> bool:
 
 def record(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """`trace-exported` is written only after the collector accepted the trace."""
-    keys = Keys(policy.domain)
+    keys = keys_of(policy.domain)
     actions: list[PatchJob | TellJob] = []
     for run in seen.runs:
         job = run.job
