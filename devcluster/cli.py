@@ -6,11 +6,19 @@ Owns: the list of kinds and the top-level help. Each kind brings its own command
 import argparse
 from collections.abc import Sequence
 
+from devcluster import program_commands
+from devcluster.conformance import commands as conformance
 from devcluster.fake import commands as fake
+from devcluster.images import commands as image
+from devcluster.kind import commands as kind
+from devcluster.real import commands as real
 
 EXAMPLES = """examples:
   python -m devcluster fake up                 a cluster in this process, until Ctrl-C
-  python -m devcluster fake --help             what it can do, and its fault switches
+  python -m devcluster real up                 a real node with real containers (root; no Docker)
+  python -m devcluster kind up                 the same in Docker, by kind
+  python -m devcluster real --help             what each can do
+  python -m devcluster conformance             does the cluster of KUBECONFIG behave as expected?
 """
 
 
@@ -22,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    kinds = top.add_subparsers(title="kinds of cluster", dest="kind", required=True)
-    fake.add_commands(kinds)
+    kinds = top.add_subparsers(title="kinds of cluster, and tools", dest="kind", required=True)
+    for commands in (fake, real, kind, image, program_commands, conformance):
+        commands.add_commands(kinds)
     return top
 
 

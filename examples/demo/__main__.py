@@ -17,7 +17,7 @@ from typing import Final
 from rich.console import Console
 
 from examples.demo import ending
-from examples.demo.cluster import CURRENT, FAKE
+from examples.demo.cluster import FAKE, KINDS
 from examples.demo.ending import Ending
 from examples.demo.play import LOG, Wish, play
 from examples.demo.trouble import Trouble
@@ -30,6 +30,8 @@ EXAMPLES: Final = """\
 examples:
   python -m examples.demo                      on a fake cluster in this process; nothing else is needed
   python -m examples.demo --keep               the same, and it stays up until Ctrl-C
+  CLUSTER=real python -m examples.demo         on a real Kubernetes on this machine (as root; the first time
+                                               it is built, which takes minutes)
   CLUSTER=current python -m examples.demo      on the cluster of KUBECONFIG, in the namespace runherd-demo;
                                                the Jobs are removed afterwards, the namespace stays
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python -m examples.demo
@@ -47,8 +49,8 @@ def main() -> int:
     """One demo; the exit code."""
     parser = _parser()
     given = parser.parse_args()
-    if given.cluster not in (FAKE, CURRENT):  # argparse believes a default, which the environment gave
-        parser.error(f"CLUSTER={given.cluster}: there is `{FAKE}` (or nothing) and `{CURRENT}`")
+    if given.cluster not in KINDS:  # argparse believes a default, which the environment gave
+        parser.error(f"CLUSTER={given.cluster}: there is {', '.join(KINDS)} (or nothing: {FAKE})")
     folder = Path(tempfile.mkdtemp(prefix="runherd-demo-"))
     # The fake cluster's files, and the keys that kr8s copies from a kubeconfig, go when the folder goes.
     tempfile.tempdir = str(folder)
@@ -90,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cluster",
-        choices=(FAKE, CURRENT),
+        choices=KINDS,
         default=os.environ.get("CLUSTER") or FAKE,
         help="where to play; also the variable CLUSTER (default: fake)",
     )

@@ -1,12 +1,13 @@
-"""Where the demo runs: a fake cluster in this process, or the one that KUBECONFIG names.
+"""Where the demo runs: a fake cluster in this process, a real one on this machine, or that of KUBECONFIG.
 
-Owns: the start and end of the fake cluster, names that do not collide on a cluster of others, and the place
-where traces are received. Never: creates a run.
+Owns: the start and end of a cluster that is the demo's own, names that do not collide on a cluster of
+others, and the place where traces are received. Never: creates a run.
 """
 
+import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,15 @@ from devcluster.fake import FakeCluster
 from devcluster.fake.cluster import Options
 from devcluster.fake.pod_worker import Timing
 from devcluster.otlp import OtlpSink
+from devcluster.real.cluster import RealCluster
+from devcluster.real.errors import ClusterError
 from examples.demo.submit import Round
 from examples.demo.trouble import Trouble
 
 FAKE: Final = "fake"
+REAL: Final = "real"
 CURRENT: Final = "current"
+KINDS: Final = (FAKE, REAL, CURRENT)
 NAMESPACE: Final = "runherd-demo"
 PULL_SECONDS: Final = 0.4
 """How long the fake kubelet takes to pull an image: long enough to be seen."""
@@ -51,16 +56,44 @@ class Collector:
 
 
 @asynccontextmanager
-async def place(kind: str, folder: Path) -> AsyncIterator[Place]:
-    """The cluster of this kind, until it is not needed any more. `folder`: for files of the fake one."""
+async def place(kind: str, folder: Path, told: Callable[[str], None]) -> AsyncIterator[Place]:
+    """The cluster of this kind, until it is not needed any more.
+
+    `folder`: for files of the fake one. `told` is given a line about each step that takes long.
+    """
     if kind == CURRENT:
-        found = _kubeconfig()
-        yield Place(CURRENT, f"The cluster of {found}", found, Round(secrets.token_hex(3)), 300.0)
+        yield _on_another(CURRENT, _kubeconfig())
+        return
+    if kind == REAL:
+        async with _real(told) as found:
+            yield _on_another(REAL, found)
         return
     options = Options(timing=Timing(pull_time=PULL_SECONDS))
     async with FakeCluster(options=options) as cluster:
         path = cluster.write_kubeconfig(folder / "kubeconfig")
         yield Place(FAKE, f"A fake cluster at {cluster.url}", str(path), Round(), 60.0)
+
+
+def _on_another(kind: str, kubeconfig: str) -> Place:
+    """A cluster that may hold the Jobs of others: ours get names of their own."""
+    return Place(kind, f"The cluster of {kubeconfig}", kubeconfig, Round(secrets.token_hex(3)), 300.0)
+
+
+@asynccontextmanager
+async def _real(told: Callable[[str], None]) -> AsyncIterator[str]:
+    """The kubeconfig of this machine's real cluster; one that was not up before goes down again."""
+    cluster = RealCluster()
+    try:
+        begun = not cluster.is_up()
+        if begun:
+            await asyncio.to_thread(cluster.up, told)
+    except ClusterError as error:
+        raise Trouble(str(error)) from error
+    try:
+        yield str(cluster.kubeconfig)
+    finally:
+        if begun:
+            await asyncio.shield(asyncio.to_thread(cluster.down, told))
 
 
 @asynccontextmanager

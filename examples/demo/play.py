@@ -61,7 +61,7 @@ async def play(wish: Wish, console: Console, folder: Path, told: Callable[[Endin
 
 @asynccontextmanager
 async def _stage(wish: Wish, console: Console, folder: Path) -> AsyncIterator[Stage]:
-    async with cluster.place(wish.kind, folder) as where, cluster.collector() as to:
+    async with cluster.place(wish.kind, folder, console.print) as where, cluster.collector() as to:
         console.print(f"{where.told}; the controller is starting ...", highlight=False, soft_wrap=True)
         api = await apiserver.connect(where.kubeconfig, cluster.NAMESPACE)
         submission = Submission(api, where.round)
