@@ -212,7 +212,7 @@ def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
 
 def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
     found.stop_reason = claim.stop_reason
-    found.num_turns, found.duration_ms = _turns(seen, claim), _duration_ms(seen, claim)
+    found.num_turns, found.duration_ms = seen.turns_told, _duration_ms(seen, claim)
     found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
     found.permission_denials = claim.permission_denials
     found.usage_basis = "session" if job.ids.session else "per_run"
@@ -230,11 +230,6 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
         for m in claim.models
     }
     found.result_json = _raw(claim.raw)
-
-
-def _turns(seen: AgentLog, claim: Claim) -> int | None:
-    """A result event counts the turns since the one before it; the log knows those of the whole run."""
-    return None if claim.turns is None else max(claim.turns, seen.turns)
 
 
 def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:

@@ -109,6 +109,13 @@ class AgentLog:
     limited_until: int | None = None
     """When the provider's quota resets (ns), while the newest word on it is a rejection."""
 
+    @property
+    def turns_told(self) -> int | None:
+        """Turns of the whole run: a result event counts those since the one before it. None: it told none."""
+        if self.claim is None or self.claim.turns is None:
+            return None
+        return max(self.claim.turns, self.turns)
+
 
 class LogState(StrEnum):
     """How much of a log is known. READING: more may come."""

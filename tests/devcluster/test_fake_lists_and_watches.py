@@ -93,6 +93,9 @@ async def test_a_continue_token_expires_with_its_version_and_comes_with_another(
     assert (status, body["reason"]) == (410, "Expired")
     _, rest = await api.get(f"{JOBS}?continue={body['metadata']['continue']}")
     assert [item["metadata"]["name"] for item in rest["items"]] == ["job-1", "job-2", "later"]
+    version = first["metadata"]["resourceVersion"]
+    status, body = await api.get(f"{JOBS}?resourceVersion={version}&resourceVersionMatch=Exact")
+    assert (status, body["message"]) == (410, "The resourceVersion for the provided list is too old.")
 
 
 async def test_a_list_from_the_cache_is_not_paged(api):

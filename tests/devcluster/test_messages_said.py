@@ -127,9 +127,6 @@ async def test_results_and_spans_say_what_the_agent_said_and_every_lie_would_be_
     ]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="spans say the turns of the last result, the annotation those of the whole run"
-)
 async def test_a_run_of_several_turns_has_the_same_number_in_its_result_and_its_spans(world):
     ((found, result, spans),) = await published(world, "background")
     assert differences_of_result(found, result) == []

@@ -159,7 +159,7 @@ def _about(sitting: Sitting, error: str | None) -> Attributes:
         (names.REQUEST_MODEL, name(seen.model)),
         (names.AGENT_VERSION, name(seen.agent_version)),
         *usage(claim),
-        (names.TURNS, claim.turns if claim else None),
+        (names.TURNS, seen.turns_told),
         (names.FINISH_REASONS, (claim.stop_reason,) if claim and claim.stop_reason else None),
         (names.TERMINAL_REASON, name(claim.terminal_reason) if claim else None),
         (names.PERMISSION_DENIALS, claim.permission_denials if claim else None),

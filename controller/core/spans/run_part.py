@@ -60,6 +60,7 @@ def about(job: Job, facts: Facts, stories: Sequence[Story], policy: Policy) -> A
     result, reason = verdict(job)
     claims = [log.seen.claim for log in logs if log.seen.claim]
     newest = claims[-1] if claims else None
+    turns = next((log.seen.turns_told for log in reversed(logs) if log.seen.claim), None)
     sessions = [job.status.get(Status.SESSION_ID, ""), *(log.seen.session_id for log in reversed(logs))]
     models = [job.status.get(Status.MODEL, ""), *(log.seen.model for log in reversed(logs))]
     return attributes(
@@ -75,7 +76,7 @@ def about(job: Job, facts: Facts, stories: Sequence[Story], policy: Policy) -> A
         (names.LOG_LINES, sum(log.seen.lines for log in logs) if logs else None),
         (names.CONVERSATION_ID, next(filter(None, sessions), None)),
         (names.REQUEST_MODEL, next(filter(None, models), None)),
-        (names.TURNS, newest.turns if newest else None),
+        (names.TURNS, turns),
         (names.TOOL_CALLS, sum(log.seen.tool_calls for log in logs) if logs else None),
         (names.TOOL_CALLS_FAILED, sum(log.seen.tool_errors for log in logs) if logs else None),
         *agent_part.usage(newest),
