@@ -12,7 +12,7 @@ CLUSTER ?= fake
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test slow lint fmt verify bench e2e chart image lock clean
+.PHONY: help setup demo test slow lint fmt verify bench bench-cluster e2e chart image lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ verify: lint slow ## what CI runs besides `make test`; then the tree must be cle
 
 bench: $(READY) ## speed and memory against what one would write with kr8s alone, in one run
 	@$(BIN)/python -m bench
+
+bench-cluster: $(READY) ## runs a second, latencies, CPU and memory on a real control plane (Linux, root, Go)
+	@$(BIN)/python -m bench.cluster
 
 chart: $(READY) ## check the Helm chart: lint, schemas, what its values refuse, the verbs it grants (needs Go)
 	@for name in helm kubeconform; do $(BIN)/python -m devcluster program $$name >/dev/null; done

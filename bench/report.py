@@ -18,10 +18,10 @@ NOTES: Final = (
 )
 
 
-def show(figures: Sequence[Figure], console: Console, machine: str) -> None:
+def show(figures: Sequence[Figure], console: Console, machine: str, notes: Sequence[str] = NOTES) -> None:
     """A table on a terminal, lines of text elsewhere."""
     if not console.is_terminal:
-        console.file.write("\n".join([*_text(figures), "", machine, *NOTES, ""]))
+        console.file.write("\n".join([*_text(figures), "", machine, *notes, ""]))
         return
     table = Table(*_columns(), header_style="bold")
     for figure in figures:
@@ -29,7 +29,7 @@ def show(figures: Sequence[Figure], console: Console, machine: str) -> None:
         *cells, verdict = _row(figure)
         table.add_row(*cells, f"[{style}]{verdict}[/]" if style else verdict)
     console.print(table)
-    console.print(machine, *NOTES, sep="\n", style="dim", highlight=False)
+    console.print(machine, *notes, sep="\n", style="dim", highlight=False)
 
 
 def as_json(figures: Mapping[str, Sequence[Figure]], machine: Mapping[str, Any]) -> str:
