@@ -149,11 +149,11 @@ class _Reader:
             try:
                 async with self._turn(streams, last_reads) as final:
                     await self._read_once(follow=not final)
-            except errors.LogGone:
-                self._observer.log_read("gone")
-                self._finish(self._state_without_end())
-                return
             except errors.KubeError as error:
+                if self._is_last_word(error):
+                    self._observer.log_read("gone")
+                    self._finish(self._state_without_end())
+                    return
                 self._observer.log_read(_outcome(error))
                 failures += 1
                 await asyncio.sleep(_delay(error, failures, rng))
@@ -226,6 +226,12 @@ class _Reader:
                 await self._ended.wait()
         except TimeoutError:
             return
+
+    def _is_last_word(self, error: errors.KubeError) -> bool:
+        """The log can't be had any more. While its container runs, a kubelet may find it again."""
+        return isinstance(error, errors.LogGone) and (
+            isinstance(error, errors.PodGone) or self._ended.is_set()
+        )
 
     def _state_without_end(self) -> LogState:
         """The log went before its end was seen: only the agent's own closing word makes it whole."""

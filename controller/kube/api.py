@@ -202,7 +202,10 @@ class Kube:
                 async for chunk in chunks:
                     yield chunk
         except errors.NotFound as e:
-            raise errors.LogGone(str(e)) from e
+            if f'pods "{pod}" not found' in str(e):
+                raise errors.PodGone(str(e)) from e
+            # The kubelet's own 404: one that has just been restarted does not know its pods yet.
+            raise errors.Unavailable(str(e), e.code) from e
         except (errors.Refused, errors.Unavailable) as e:
             if e.code == 204 or (e.code == 400 and any(word in str(e) for word in _NOT_STARTED)):
                 raise errors.NotStarted(str(e)) from e

@@ -10,7 +10,8 @@
     ├── Refused         this request will never be accepted (400, 403, 413, 422 …): tell it, go on
     └── NoLog           why a log can't be read
         ├── NotStarted  the container has no log yet
-        └── LogGone     the log can't be had any more
+        └── LogGone     the kubelet does not have it (any more, or not yet again)
+            └── PodGone the pod itself is not there: the log can't be had any more
 
 `kube/api.py` raises them, chained to the transport's own error; only `engine/loops.py` and the retry loops
 of informer and follower decide by them. Odd *content* is no error: `core/parse.py` returns a value for it.
@@ -86,6 +87,10 @@ class NotStarted(NoLog):
 
 
 class LogGone(NoLog):
-    """The pod is not there (404), or the kubelet says that it can't retrieve the log."""
+    """The kubelet says that it can't retrieve the log: final only if the container has ended."""
 
     code = 404
+
+
+class PodGone(LogGone):
+    """The API server says that there is no such pod."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from controller.core import contract
-from controller.core.actions import ConfirmGone, PatchJob, ReadPods, RefreshJob, TellJob
+from controller.core.actions import ConfirmGone, PatchJob, Presence, ReadPods, RefreshJob, TellJob
 from controller.kube import errors
 from controller.kube.api import EVENTS, JOBS, PODS, Kube, micro_time
 
@@ -89,12 +89,14 @@ class Writer:
         """All pods of the Job that the API server knows now."""
         return [pod async for pod in self._pods(action.namespace, action.job_uid)]
 
-    async def confirm_gone(self, action: ConfirmGone) -> bool:
-        """Is the Job of this uid gone, or over, and no pod of it that could still run?"""
+    async def confirm_gone(self, action: ConfirmGone) -> Presence:
+        """What there is of the Job of this uid, and whether a pod of it could still run."""
         job = await self._job(action.namespace, action.name, action.job_uid)
         if job is not None and _may_make_pods(_seen(job)):
-            return False  # it only lost the label that it was watched by
-        return not await self._may_run(action.namespace, action.job_uid)
+            return Presence.RUNS  # it only lost the label that it was watched by
+        if await self._may_run(action.namespace, action.job_uid):
+            return Presence.RUNS
+        return Presence.ABSENT if job is None else Presence.OVER
 
     async def _job(self, namespace: str, name: str, uid: str) -> bytes | None:
         try:

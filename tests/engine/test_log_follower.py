@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from controller.core.actions import FollowLog
 from controller.core.agents import fold
 from controller.core.transcript import LogState
 from controller.engine import log_follower
@@ -207,7 +208,7 @@ async def test_a_server_that_is_busy_is_not_asked_before_it_said(cluster, kube, 
     assert seen.reads["throttled"] == 1
 
 
-@pytest.mark.parametrize(("status", "told"), [(403, "refused"), (500, "unavailable")])
+@pytest.mark.parametrize(("status", "told"), [(403, "refused"), (404, "unavailable"), (500, "unavailable")])
 async def test_a_log_that_is_refused_for_a_while_is_read_in_the_end(cluster, kube, pods, status, told):
     pods.start()
     pods.write(b"one")
@@ -217,6 +218,25 @@ async def test_a_log_that_is_refused_for_a_while_is_read_in_the_end(cluster, kub
         follower.follow(pods.follow(ended=True))
         assert (await seen.end_of()).state is LogState.COMPLETE
     assert seen.reads[told] == 3
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_kubelet_that_does_not_find_a_log_is_believed_once_its_container_has_ended(ended):
+    """One that was restarted in mid-run knows nothing of its pods for a moment."""
+    answers = [b"unable to retrieve container logs for containerd://9a", b"2026-01-01T00:00:00.0Z one\n"]
+
+    class Kubelet:
+        async def log(self, *_of, **_how):
+            yield b""
+            yield answers.pop(0)
+
+    async with following(Kubelet()) as (follower, seen):
+        follower.follow(FollowLog("default", "pod", "uid", "job-pod", "claude", "text", ended))
+        if not ended:
+            await seen.until(lambda: seen.lines == 1)
+            follower.follow(FollowLog("default", "pod", "uid", "job-pod", "claude", "text", ended=True))
+            answers.append(b"2026-01-01T00:00:00.0Z one\n")
+        assert (await seen.end_of()).state is (LogState.MISSING if ended else LogState.COMPLETE)
 
 
 async def test_no_more_streams_than_the_budget_allows(kube, pods):

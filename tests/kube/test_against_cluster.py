@@ -193,7 +193,7 @@ async def test_why_there_is_no_log_yet_or_any_more(cluster, kube):
             _ = [batch async for batch in ContainerLog(kube, "default", "pod", "claude").read(follow=False)]
         return type(caught.value)
 
-    assert await error() is errors.LogGone
+    assert await error() is errors.PodGone
     cluster.create("pods", pod())
     assert await error() is errors.NotStarted, "not scheduled"
     cluster.delete("pods", "default", "pod", gracePeriodSeconds=0)

@@ -301,7 +301,8 @@ async def test_a_log_is_asked_for_with_timestamps_and_comes_as_it_is(script):
         (400, "pod p does not have a host assigned", errors.NotStarted),
         (204, "", errors.NotStarted),
         (400, "container a is not valid for pod p", errors.Refused),
-        (404, 'pods "p" not found', errors.LogGone),
+        (404, 'pods "p" not found', errors.PodGone),
+        (404, "the server could not find the requested resource ( pods/log p)", errors.Unavailable),
         (500, "Get https://node:10250/containerLogs: dial tcp: no route to host", errors.Unavailable),
         (403, "forbidden", errors.Refused),
     ],
@@ -313,7 +314,7 @@ async def test_why_a_log_cannot_be_read(script, code, message, want):
     script.answer = answer
     async with script.kube() as kube:
         with pytest.raises(errors.KubeError) as caught:
-            _ = [chunk async for chunk in kube.log("ns", "pod", "agent", follow=True)]
+            _ = [chunk async for chunk in kube.log("ns", "p", "agent", follow=True)]
     assert type(caught.value) is want
 
 
