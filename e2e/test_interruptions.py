@@ -23,7 +23,6 @@ def trace_of(stage, uid):
     return roots[0] if roots else None
 
 
-@pytest.mark.xfail(strict=True, raises=TimeoutError, reason="a deleted run is told in log and metrics only")
 def test_a_run_whose_job_is_deleted_is_closed_in_its_trace(stage):
     stage.submit(make_run("deleted", LONG))
     stage.starts("deleted")

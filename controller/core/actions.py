@@ -5,6 +5,7 @@ Values only. `kube/writer.py`, the log follower and the exporter carry them out.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from controller.core.spantree import SpanTree
 
@@ -62,6 +63,17 @@ class ConfirmGone:
     job_uid: str
 
 
+class Presence(StrEnum):
+    """What the API server answers to ConfirmGone."""
+
+    RUNS = "runs"
+    """Something of it may still run, or be started."""
+    OVER = "over"
+    """The Job is there, has lost the label that it was watched by, and nothing of it can run."""
+    ABSENT = "absent"
+    """There is no such Job, and nothing of it can run."""
+
+
 @dataclass(frozen=True, slots=True)
 class FollowLog:
     """Have the agent's container in this pod read to its end. Asking again changes nothing."""
@@ -84,7 +96,15 @@ class ExportTrace:
     tree: SpanTree
 
 
-Action = PatchJob | TellJob | RefreshJob | ReadPods | ConfirmGone | FollowLog | ExportTrace
+@dataclass(frozen=True, slots=True)
+class CloseVanished:
+    """A run whose Job was deleted in mid-run is over: hand its trace over, if there is one; forget it."""
+
+    job_uid: str
+    tree: SpanTree | None
+
+
+Action = PatchJob | TellJob | RefreshJob | ReadPods | ConfirmGone | FollowLog | ExportTrace | CloseVanished
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ RULES: Final[tuple[Rule, ...]] = (
     concluding.conclude,  # a run that is over gets its terminal phase and its result, once
     reporting.report,  # a live run says where it stands
     tracing.export,  # a concluded run's trace is handed over, once
+    tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same
     tracing.record,  # a trace that the collector accepted is written down
 )
 

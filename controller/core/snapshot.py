@@ -82,6 +82,8 @@ class Snapshot:
     strays: tuple[Pod, ...] = ()
     """Pods whose Job is not known."""
     ghosts: tuple[Ghost, ...] = ()
+    vanished: tuple[Run, ...] = ()
+    """Runs that are certain to have been deleted before they were concluded, until they are closed."""
     doubts: tuple[str, ...] = ()
     """Uids of Jobs whose cached state may be older than our own last write."""
     settled_runs: tuple[Ids, ...] = ()

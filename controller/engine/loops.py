@@ -14,7 +14,7 @@ from controller.core.reconcile import reconcile
 from controller.core.snapshot import Export
 from controller.core.transcript import AttemptLog
 from controller.engine.parts import Parts, is_fresh
-from controller.engine.perform import drop_job, perform
+from controller.engine.perform import perform
 from controller.engine.queue import FRESH, INITIAL
 from controller.kube import errors
 from controller.kube.informer import Change, Gone, Informer, Synced, Upsert
@@ -55,7 +55,7 @@ def _take(parts: Parts, change: Change[Job] | Change[Pod]) -> set[Slot]:
         case Upsert(object=found):
             return _put(parts, found)
         case Gone(object=Job() as job):
-            return drop_job(parts, job)
+            return parts.store.drop_job(job)
         case Gone(object=Pod() as pod):
             return parts.store.drop_pod(pod)
         case Gone(object=Unreadable()):

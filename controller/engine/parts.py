@@ -31,7 +31,7 @@ class Observer(Protocol):
         """A Job with oddities was seen for the first time in this version of them."""
 
     def vanished(self, job: Job) -> None:
-        """A Job that was not over is not seen any more."""
+        """A Job was deleted before its run was concluded; this is how it was last seen."""
 
     def handled(self, seconds: float) -> None:
         """A change of the watch has been acted on, this long after it came."""

@@ -7,9 +7,8 @@ import asyncio
 from typing import Final
 
 from controller.core import actions
-from controller.core.actions import Action, Plan
-from controller.core.contract import LIVE
-from controller.core.model import Job, Pod, Slot, Unreadable
+from controller.core.actions import Action, Plan, Presence
+from controller.core.model import Pod, Slot, Unreadable
 from controller.core.snapshot import Export
 from controller.engine.parts import Parts
 from controller.kube import errors
@@ -65,6 +64,8 @@ async def _act(parts: Parts, slot: Slot, action: Action) -> None:
             parts.follower.follow(action)
         case actions.ExportTrace():
             _export(parts, slot, action)
+        case actions.CloseVanished():
+            _close(parts, slot, action)
         case _:
             await _call(parts, slot, action)
     parts.observer.performed(action)
@@ -130,16 +131,8 @@ async def _refresh(parts: Parts, action: actions.RefreshJob) -> None:
         _take_reply(parts, reply)
         return
     if (job := parts.store.job(action.job_uid)) is not None:
-        for slot in drop_job(parts, job):
+        for slot in parts.store.drop_job(job):
             parts.queue.add(slot)
-
-
-def drop_job(parts: Parts, job: Job) -> set[Slot]:
-    """A Job is not there any more. If it was live it has been taken from under us: somebody must know."""
-    known = parts.store.job(job.uid)
-    if known is not None and known.phase in LIVE:
-        parts.observer.vanished(known)
-    return parts.store.drop_job(job)
 
 
 async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:
@@ -151,10 +144,11 @@ async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:
 
 
 async def _confirm(parts: Parts, slot: Slot, action: actions.ConfirmGone) -> None:
-    if not await parts.writer.confirm_gone(action):
+    presence = await parts.writer.confirm_gone(action)
+    if presence is Presence.RUNS:
         parts.queue.add_after(slot, _UNCONFIRMED_RETRY_SECONDS)
         return
-    parts.store.confirm_gone(action.job_uid)
+    parts.store.confirm_gone(action.job_uid, absent=presence is Presence.ABSENT)
     parts.follower.forget(action.job_uid)
     parts.queue.add(slot)
 
@@ -164,3 +158,13 @@ def _export(parts: Parts, slot: Slot, action: actions.ExportTrace) -> None:
         parts.store.put_export(action.job_uid, Export.PENDING)
     else:
         parts.queue.add_after(slot, _EXPORTER_FULL_RETRY_SECONDS)
+
+
+def _close(parts: Parts, slot: Slot, action: actions.CloseVanished) -> None:
+    if action.tree is not None and not (
+        parts.exporter is not None and parts.exporter.submit(action.job_uid, action.tree)
+    ):
+        parts.queue.add_after(slot, _EXPORTER_FULL_RETRY_SECONDS)
+        return
+    if (job := parts.store.close_vanished(action.job_uid)) is not None:
+        parts.observer.vanished(job)

@@ -12,11 +12,12 @@ from operator import attrgetter
 from typing import Final, TypeVar
 
 from controller.core import admission
-from controller.core.contract import TERMINAL, Phase
+from controller.core.contract import LIVE, TERMINAL, Phase
 from controller.core.model import Ids, Job, Pod, Slot
 from controller.core.rules import concluding
 from controller.core.snapshot import Export, Ghost, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
+from controller.engine.departed import Departed
 from controller.engine.groups import Groups
 
 Known = TypeVar("Known", Job, Pod)
@@ -42,6 +43,7 @@ class Store:
         self._ghosts: dict[Slot, dict[str, Ghost]] = {}
         self._haunted: dict[str, Slot] = {}
         """Where the ghost of a Job is."""
+        self._departed = Departed()
         self._settled: dict[Slot, dict[str, Ids]] = {}
         self._since: dict[Slot, dict[str, float]] = {}
         self._logs: dict[str, dict[str, AttemptLog]] = {}
@@ -66,6 +68,7 @@ class Store:
             self._leave(known)
             touched.add(known.slot)
         self._jobs[job.uid] = job
+        self._departed.discard(job.uid)
         touched |= self._exorcise(job.uid)
         for pod_uid in self._pods_of.of(job.uid):
             touched |= self._unstray(self._pods[pod_uid])
@@ -74,7 +77,10 @@ class Store:
 
     def drop_job(self, job: Job) -> set[Slot]:
         """A Job is not seen any more. It leaves a ghost if something of it could still run."""
-        known = self._jobs.pop(job.uid, None)
+        cut_off = (known := self._jobs.get(job.uid)) is not None and known.phase in LIVE
+        if cut_off:
+            self._departed.add(self._run(job.uid))
+        self._jobs.pop(job.uid, None)
         self._exports.pop(job.uid, None)
         self._logs.pop(job.uid, None)
         self._pods_read.pop(job.uid, None)
@@ -84,7 +90,7 @@ class Store:
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
         idle = last.suspended and not admission.was_started(last) and job.uid not in self._doubts
         self._doubts.discard(job.uid)
-        if (last.finished is None and not idle) or any(not pod.ended for pod in pods):
+        if cut_off or (last.finished is None and not idle) or any(not pod.ended for pod in pods):
             self._exorcise(job.uid)  # only here: an older copy of the Job must not lay a ghost
             ghost = Ghost(last.namespace, last.name, last.uid)
             self._ghosts.setdefault(last.slot, {})[job.uid] = ghost
@@ -114,6 +120,7 @@ class Store:
             self._pods_of.add(pod.job_uid, pod.uid)
         job = self._jobs.get(pod.job_uid)
         if job is None:
+            self._departed.put_pod(pod)
             self._stray(pod)
             return touched | {pod.slot}
         self._settle(job.uid)
@@ -163,11 +170,19 @@ class Store:
         """The latest known state of a Job."""
         return self._jobs.get(job_uid)
 
-    def confirm_gone(self, job_uid: str) -> None:
-        """The cluster says that this Job is gone and nothing of it can run."""
+    def confirm_gone(self, job_uid: str, *, absent: bool) -> None:
+        """The cluster says that nothing of this Job can run; absent: that the Job itself is gone."""
         self._exorcise(job_uid)
+        if absent:
+            self._departed.confirm(job_uid)
+        else:
+            self._departed.discard(job_uid)
         for pod_uid in self._pods_of.of(job_uid):
             self.drop_pod(self._pods[pod_uid])
+
+    def close_vanished(self, job_uid: str) -> Job | None:
+        """A run that was cut off has been told of: the Job as it was last seen, the first time."""
+        return self._departed.discard(job_uid)
 
     def is_settled(self, job_uid: str) -> bool:
         """Nothing more will be written about this run, or it is not known at all."""
@@ -176,6 +191,8 @@ class Store:
 
     def put_log(self, job_uid: str, log: AttemptLog) -> set[Slot]:
         """How far a log has been read, and what it says; of no interest once its run is settled."""
+        if job_uid in self._departed:
+            return {self._departed.put_log(job_uid, log)}
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
@@ -207,6 +224,7 @@ class Store:
             runs=tuple(self._run(uid) for uid in active),
             strays=tuple(self._pods[uid] for uid in self._strays.of(slot)),
             ghosts=tuple(self._ghosts.get(slot, {}).values()),
+            vanished=self._departed.of(slot),
             doubts=tuple(uid for uid in active if uid in self._doubts),
             settled_runs=tuple(self._settled.get(slot, {}).values()),
             fresh=fresh,
@@ -216,7 +234,7 @@ class Store:
 
     def slots(self) -> tuple[Slot, ...]:
         """All slots that hold anything to be worked on."""
-        return tuple({*self._active, *self._strays, *self._ghosts})
+        return tuple({*self._active, *self._strays, *self._ghosts, *self._departed.slots()})
 
     def phases(self) -> Mapping[str, int]:
         """How many Jobs there are in each phase; those without one are not counted."""

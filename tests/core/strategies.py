@@ -366,6 +366,7 @@ def snapshots(draw, *, calm=False):
             seen,
             strays=tuple(draw(pods(f"lost-{n}", -1)) for n in range(0 if crowded else draw(_STRAY_COUNTS))),
             ghosts=tuple(draw(_GHOSTS)),
+            vanished=(draw(runs("lost-1")),) if draw(_ONE_IN_TEN) == 7 else (),
             doubts=tuple(uid_of(name) for name in names if draw(_ONE_IN_TEN) == 7),
             settled_runs=draw(_SETTLED),
             fresh=draw(_ONE_IN_TEN) != 7,

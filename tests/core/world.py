@@ -5,7 +5,15 @@ Knows nothing but merge patches, read logs and marks. Job controller and schedul
 
 from dataclasses import replace
 
-from controller.core.actions import ConfirmGone, ExportTrace, FollowLog, PatchJob, ReadPods, RefreshJob
+from controller.core.actions import (
+    CloseVanished,
+    ConfirmGone,
+    ExportTrace,
+    FollowLog,
+    PatchJob,
+    ReadPods,
+    RefreshJob,
+)
 from controller.core.contract import Keys, Status
 from controller.core.snapshot import Export
 from controller.core.transcript import AgentLog, AttemptLog, LogState
@@ -37,6 +45,10 @@ def _carried_out(seen, action, mono):
                 seen,
                 ghosts=tuple(ghost for ghost in seen.ghosts if ghost.uid != action.job_uid),
                 strays=tuple(pod for pod in seen.strays if pod.job_uid != action.job_uid),
+            )
+        case CloseVanished():
+            return replace(
+                seen, vanished=tuple(run for run in seen.vanished if run.job.uid != action.job_uid)
             )
         case _:
             runs = (

@@ -97,7 +97,7 @@ async def test_a_live_run_that_is_deleted_is_told_and_its_place_waits_for_certai
         world.cluster.jobs.update(still_there)  # a label was taken away; the Job lives
         world.see_job("run-2")
         await asyncio.sleep(10)
-        assert [job.name for (job,) in world.told.about("vanished")] == ["run-1"]
+        assert world.told.about("vanished") == [], "a lost label is no deletion"
         assert phase_of(world, "run-2") is Phase.QUEUED
         asked = [at for at, action in world.cluster.calls if isinstance(action, ConfirmGone)]
         assert 4 <= len(asked) <= 7, "about every two seconds"
@@ -105,6 +105,8 @@ async def test_a_live_run_that_is_deleted_is_told_and_its_place_waits_for_certai
         await asyncio.sleep(3)
         assert phase_of(world, "run-2") is Phase.STARTING
         assert world.follower.forgotten == [uid_of("run-1")]
+        assert [job.name for (job,) in world.told.about("vanished")] == ["run-1"]
+        assert "JobDeleted" in [told.reason for told in world.cluster.told if told.name == "run-1"]
 
 
 @virtual

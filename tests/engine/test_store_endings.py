@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from controller.core.model import Ids
 from controller.core.snapshot import Export, Policy
+from controller.core.transcript import LogState
 from controller.engine.store import Store
 from tests.core.builders import (
     POLICY,
@@ -61,7 +62,7 @@ def test_a_ghost_that_is_confirmed_to_be_gone_takes_its_pods_along(store):
     store.put_job(make_job())
     store.put_pod(make_pod())
     store.drop_job(make_job())
-    store.confirm_gone(uid_of("run-1"))
+    store.confirm_gone(uid_of("run-1"), absent=True)
     assert (ghosts(store), strays(store), store.slots()) == (set(), set(), ())
 
 
@@ -252,7 +253,7 @@ def test_a_job_that_vanishes_twice_under_two_agents_leaves_one_ghost(store):
     store.drop_job(job)
     store.drop_job(replace(job, slot=OTHER))
     assert (ghosts(store), ghosts(store, OTHER)) == (set(), {job.name})
-    store.confirm_gone(job.uid)
+    store.confirm_gone(job.uid, absent=True)
     assert store.slots() == ()
 
 
@@ -268,3 +269,57 @@ def test_an_older_copy_of_a_job_that_vanished_does_not_free_its_place(store):
     store.drop_job(make_job())
     store.drop_job(make_waiting("run-1"))
     assert ghosts(store) == {"run-1"}
+
+
+def departed(store):
+    return store.snapshot(SLOT, fresh=True).vanished
+
+
+def test_a_run_that_was_cut_off_is_remembered_with_its_pods_and_log_until_it_is_closed(store):
+    job = make_job(phase="Running")
+    store.put_job(job)
+    store.put_pod(make_pod())
+    store.drop_job(job)
+    store.put_pod(make_ended_pod(143, version="4"))
+    store.put_log(job.uid, make_log(state=LogState.TRUNCATED))
+    assert departed(store) == (), "it may only have lost its label"
+    store.confirm_gone(job.uid, absent=True)
+    (run,) = departed(store)
+    assert (run.job, run.pods[0].phase, run.logs[0].state) == (job, "Failed", LogState.TRUNCATED)
+    assert store.slots() == (SLOT,)
+    assert store.close_vanished(job.uid) == job
+    assert (departed(store), store.slots(), store.close_vanished(job.uid)) == ((), (), None)
+
+
+def test_a_run_that_is_over_and_was_deleted_before_it_was_concluded_is_cut_off_too(store):
+    job = make_job(phase="Finishing", over="Complete")
+    store.put_job(job)
+    store.drop_job(job)
+    assert ghosts(store) == {job.name}, "somebody has to ask whether it is gone"
+    store.confirm_gone(job.uid, absent=True)
+    assert len(departed(store)) == 1
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_run_that_is_there_without_its_label_was_not_deleted(store, absent):
+    job = make_job(phase="Running")
+    store.put_job(job)
+    store.drop_job(job)
+    if absent:
+        store.put_job(job)
+    store.confirm_gone(job.uid, absent=absent)
+    assert departed(store) == ()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(make_waiting(phase="Queued"), id="waiting"),
+        pytest.param(make_job(phase="Succeeded", over="Complete", result=True), id="concluded"),
+    ],
+)
+def test_a_run_that_was_not_at_work_is_not_cut_off(store, job):
+    store.put_job(job)
+    store.drop_job(job)
+    store.confirm_gone(job.uid, absent=True)
+    assert departed(store) == ()

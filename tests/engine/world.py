@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from controller.core.actions import PatchJob, TellJob
+from controller.core.actions import PatchJob, Presence, TellJob
 from controller.core.contract import SECOND, Keys
 from controller.core.model import Now
 from controller.core.parse import Parser
@@ -105,7 +105,7 @@ class Cluster:
 
     async def confirm_gone(self, action):
         await self._called(action)
-        return action.job_uid not in self.jobs
+        return Presence.RUNS if action.job_uid in self.jobs else Presence.ABSENT
 
 
 class Watch:

@@ -3,7 +3,7 @@ import json
 import pytest
 from aiohttp import web
 
-from controller.core.actions import ConfirmGone, PatchJob, RefreshJob, TellJob
+from controller.core.actions import ConfirmGone, PatchJob, Presence, RefreshJob, TellJob
 from controller.core.contract import Keys
 from controller.kube import errors
 from controller.kube.api import EVENTS
@@ -183,33 +183,33 @@ async def test_refresh_reads_the_job_of_that_uid_only(cluster, writer, run):
 
 
 @pytest.mark.parametrize(
-    ("pods", "gone"),
+    ("pods", "there"),
     [
-        pytest.param([], True, id="no pods"),
-        pytest.param(["Succeeded", "Failed"], True, id="pods that have ended"),
-        pytest.param(["Succeeded", "Running"], False, id="a pod that runs"),
-        pytest.param(["Pending"], False, id="a pod that will run"),
-        pytest.param(["Unknown"], False, id="a pod on a lost node"),
+        pytest.param([], Presence.ABSENT, id="no pods"),
+        pytest.param(["Succeeded", "Failed"], Presence.ABSENT, id="pods that have ended"),
+        pytest.param(["Succeeded", "Running"], Presence.RUNS, id="a pod that runs"),
+        pytest.param(["Pending"], Presence.RUNS, id="a pod that will run"),
+        pytest.param(["Unknown"], Presence.RUNS, id="a pod on a lost node"),
     ],
 )
-async def test_a_job_is_gone_when_none_of_its_pods_could_run(cluster, writer, pods, gone):
+async def test_a_job_is_gone_when_none_of_its_pods_could_run(cluster, writer, pods, there):
     for number, phase in enumerate(pods):
         a_pod(cluster, f"pod-{number}", "uid-1", phase)
     a_pod(cluster, "of-another", "uid-2", "Running")
-    assert await writer.confirm_gone(ConfirmGone("default", "run", "uid-1")) is gone
+    assert await writer.confirm_gone(ConfirmGone("default", "run", "uid-1")) is there
 
 
 async def test_a_job_that_may_make_pods_is_not_gone(cluster, writer, run):
     cluster.patch("jobs", "default", "run", {"spec": {"suspend": False}})
-    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is False
+    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is Presence.RUNS
 
 
-@pytest.mark.parametrize(("phase", "gone"), [("Running", False), ("Failed", True)])
+@pytest.mark.parametrize(("phase", "there"), [("Running", Presence.RUNS), ("Failed", Presence.OVER)])
 async def test_a_suspended_job_is_as_good_as_gone_when_none_of_its_pods_could_run(
-    cluster, writer, run, phase, gone
+    cluster, writer, run, phase, there
 ):
     a_pod(cluster, "pod", run[0], phase)
-    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is gone
+    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is there
 
 
 async def test_a_job_that_is_over_is_as_good_as_gone(cluster, writer, run):
@@ -219,11 +219,11 @@ async def test_a_job_that_is_over_is_as_good_as_gone(cluster, writer, run):
     over = {"status": {"startTime": started, "conditions": [target, ended]}}
     cluster.patch("jobs", "default", "run", {"spec": {"suspend": False}})
     cluster.patch("jobs", "default", "run", over, subresource="status")
-    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is True
+    assert await writer.confirm_gone(ConfirmGone("default", "run", run[0])) is Presence.OVER
 
 
 async def test_a_job_whose_name_was_used_again_is_gone(writer, run):
-    assert await writer.confirm_gone(ConfirmGone("default", "run", "older")) is True
+    assert await writer.confirm_gone(ConfirmGone("default", "run", "older")) is Presence.ABSENT
 
 
 async def test_an_answer_that_is_lost_is_unavailable_and_the_patch_is_there(cluster, writer, run):

@@ -124,6 +124,24 @@ async def test_each_trace_is_accepted_once_though_the_collector_was_down_at_firs
         assert len(ids) == len(set(ids))
 
 
+async def test_a_run_whose_job_is_deleted_in_mid_run_is_closed_in_event_metric_and_trace(world):
+    controller = await world.lead()
+    world.submit(make_run("first", replay(SUBAGENT, 0.2)))
+    await world.started("first")
+    uid = world.uid("first")
+    world.cluster.delete("jobs", NAMESPACE, "first", propagationPolicy="Background")
+    trace = uid.replace("-", "")
+    async with asyncio.timeout(30):
+        while not world.sink.trace(trace):  # noqa: ASYNC110 — the sink has no event to wait for
+            await asyncio.sleep(0.05)
+    root = dict(world.sink.trace(trace)[0].attributes)
+    assert (root["cicd.pipeline.result"], root["agent.run.reason"]) == ("cancellation", "JobDeleted")
+    assert "JobDeleted" in [reason for reason, _ in world.events("first")]
+    counted = await controller.metrics()
+    assert counted['runherd_runs_finished_total{phase="Cancelled",reason="JobDeleted"}'] == 1
+    world.check()
+
+
 async def test_a_job_that_lost_its_label_holds_its_place_until_it_is_over(world):
     await world.lead()
     world.submit(make_run("first", replay(HOOKS, 0.06)))

@@ -1,8 +1,10 @@
 """When a run's trace is handed over, and when its acceptance is written down. `spans` builds it."""
 
+from dataclasses import replace
+
 from controller.core import facts
-from controller.core.actions import ExportTrace, PatchJob, Plan, TellJob
-from controller.core.contract import TERMINAL, Status, keys_of, rfc3339
+from controller.core.actions import CloseVanished, ExportTrace, PatchJob, Plan, TellJob
+from controller.core.contract import TERMINAL, Phase, Reason, Status, keys_of, rfc3339
 from controller.core.model import Now
 from controller.core.rules import following
 from controller.core.rules.merging import merge
@@ -49,3 +51,22 @@ def record(seen: Snapshot, now: Now, policy: Policy) -> Plan:
         told = f"Trace {job.uid.replace('-', '')} was accepted by the collector."
         actions.append(TellJob(job.namespace, job.name, job.uid, "TraceExported", told))
     return Plan(tuple(actions))
+
+
+def close_vanished(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """A run whose Job was deleted in mid-run is told where its Job can't: Event, metric, trace."""
+    return merge(_close(run, now, policy) for run in seen.vanished)
+
+
+def _close(run: Run, now: Now, policy: Policy) -> Plan:
+    job = run.job
+    ended = {
+        Status.PHASE: Phase.CANCELLED,
+        Status.REASON: Reason.JOB_DELETED,
+        Status.SINCE: rfc3339(now.wall),
+    }
+    closed = replace(run, job=replace(job, status={**job.status, **ended}))
+    tree_ = tree.build(closed, facts.gather(run), policy) if policy.tracing else None
+    said = "The Job was deleted before its run had ended: its result can't be kept."
+    told = TellJob(job.namespace, job.name, job.uid, Reason.JOB_DELETED, said, warning=True)
+    return Plan((told, CloseVanished(job.uid, tree_)))

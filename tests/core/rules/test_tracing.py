@@ -8,6 +8,7 @@ from tests.core.builders import (
     KEYS,
     POLICY,
     TRACED,
+    at,
     make_ended_pod,
     make_job,
     make_log,
@@ -83,3 +84,30 @@ def test_acceptance_is_written_without_a_version():
 )
 def test_when_no_acceptance_is_written(run):
     assert tracing.record(make_snapshot(run), now(), TRACED).actions == ()
+
+
+def close(*runs, policy=TRACED):
+    return tracing.close_vanished(make_snapshot(vanished=runs), now(), policy)
+
+
+def test_a_run_whose_job_was_deleted_in_mid_run_gets_its_trace_and_an_event():
+    run = make_run(make_job(phase="Running"), make_ended_pod(143), logs=[make_open_log()])
+    told, closed = close(run).actions
+    assert (told.name, told.reason, told.warning) == ("run-1", "JobDeleted", True)
+    root, *others = closed.tree.spans
+    said = dict(root.attributes)
+    assert (said["cicd.pipeline.result"], said["agent.run.reason"]) == ("cancellation", "JobDeleted")
+    assert said["agent.log.state"] == "truncated"
+    assert root.end == at(100)
+    assert "attempt 1" in [span.name for span in others]
+
+
+def test_a_run_that_was_deleted_is_closed_without_traces_as_well():
+    _, closed = close(make_run(make_job(phase="Running")), policy=POLICY).actions
+    assert (closed.job_uid, closed.tree) == (uid_of("run-1"), None)
+
+
+def test_a_run_that_was_deleted_is_closed_once():
+    seen = make_snapshot(vanished=(make_run(make_job(phase="Running")),))
+    plan = tracing.close_vanished(seen, now(), TRACED)
+    assert tracing.close_vanished(after(seen, plan, now()), now(), TRACED).actions == ()
