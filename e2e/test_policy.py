@@ -100,7 +100,6 @@ OWN_CHANGES = {
     "a label of another for its pods": {"spec": {"template": {"metadata": {"labels": {"team": "x"}}}}},
     "its time to live": {"spec": {"ttlSecondsAfterFinished": 3600}},
     "its deadline": {"spec": {"activeDeadlineSeconds": 3600}},
-    "its parallelism": {"spec": {"parallelism": 2}},
     "a finalizer": {"metadata": {"finalizers": ["example.com/hold"]}},
     "nothing": {},
 }
@@ -283,13 +282,27 @@ def test_annotations_as_big_as_they_may_be_hinder_nobody(policy_stage):
         policy_stage.tenant.patch("jobs", policy_stage.namespace, "big", forged)
 
 
+def test_a_run_cannot_be_given_more_pods_than_its_one(policy_stage):
+    more = {"spec": {"parallelism": 2}}
+    with pytest.raises(Refused, match="a run is one pod"):
+        policy_stage.tenant.patch("jobs", policy_stage.namespace, TARGET, more)
+    indexed = policy_stage.run("indexed")
+    indexed["spec"] |= {"completionMode": "Indexed", "parallelism": 1, "completions": 1, "suspend": False}
+    policy_stage.tenant.create("jobs", policy_stage.namespace, indexed)
+    with pytest.raises(Refused, match="a run is one pod"):
+        policy_stage.tenant.patch(
+            "jobs", policy_stage.namespace, "indexed", {"spec": {"parallelism": 5, "completions": 5}}
+        )
+    policy_stage.tenant.delete("jobs", policy_stage.namespace, "indexed")
+
+
 def test_more_keys_than_can_be_walked_through_are_refused_but_block_nothing_else(policy_stage):
     many = policy_stage.run("many")
     many["metadata"]["annotations"] |= {f"example.com/{number}": "" for number in range(5000)}
     with pytest.raises(Refused, match="more than 500"):
         policy_stage.tenant.create("jobs", policy_stage.namespace, many)
     policy_stage.admin.create("jobs", policy_stage.namespace, many)  # as from before the policy
-    changes = {"metadata": {"finalizers": ["example.com/hold"]}, "spec": {"parallelism": 2}}
+    changes = {"metadata": {"finalizers": ["example.com/hold"]}, "spec": {"activeDeadlineSeconds": 3600}}
     policy_stage.tenant.patch("jobs", policy_stage.namespace, "many", changes)
     policy_stage.tenant.patch("jobs", policy_stage.namespace, "many", {"metadata": {"finalizers": None}})
     policy_stage.tenant.delete("jobs", policy_stage.namespace, "many")

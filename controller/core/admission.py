@@ -71,6 +71,8 @@ def problem(job: Job) -> str:
             f"The Job asks for parallelism {job.parallelism} and completions {job.completions}:"
             " a run is one pod; submit it again with 1 and 1."
         )
+    if job.indexed:
+        return "The Job's completionMode is Indexed: a run is one pod; submit it again without."
     return ""
 
 

@@ -180,6 +180,8 @@ class Job:
     suspended: bool = False
     parallelism: int = 1
     completions: int | None = 1
+    indexed: bool = False
+    """completionMode Indexed: its number of pods may be changed while it runs."""
     backoff_limit: int = 6
     deadline_seconds: int | None = None
     ttl_seconds: int | None = None

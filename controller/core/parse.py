@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ from controller.core.model import (
     Wishes,
 )
 
+Wire = TypeVar("Wire", wire.Job, wire.Pod)
 _JOB: Final = msgspec.json.Decoder(wire.Job)
 _POD: Final = msgspec.json.Decoder(wire.Pod)
 _BARE: Final = msgspec.json.Decoder(wire.Bare)
@@ -52,10 +53,9 @@ class Parser:
 
     def job(self, raw: bytes) -> Job | Unreadable:
         """A Job from the API server's JSON."""
-        try:
-            found = _JOB.decode(raw)
-        except _BROKEN as error:
-            return _unreadable("Job", raw, error)
+        found = _decoded(_JOB, "Job", raw)
+        if isinstance(found, Unreadable):
+            return found
         meta, spec, status = found.metadata, found.spec, found.status
         labels, annotations = meta.labels or {}, meta.annotations or {}
         odd: list[Oddity] = []
@@ -76,6 +76,7 @@ class Parser:
             suspended=bool(spec.suspend),
             parallelism=1 if spec.parallelism is None else spec.parallelism,
             completions=spec.completions,
+            indexed=spec.completionMode == "Indexed",
             backoff_limit=6 if spec.backoffLimit is None else spec.backoffLimit,
             deadline_seconds=spec.activeDeadlineSeconds,
             ttl_seconds=spec.ttlSecondsAfterFinished,
@@ -93,10 +94,9 @@ class Parser:
 
     def pod(self, raw: bytes) -> Pod | Unreadable:
         """A Pod from the API server's JSON."""
-        try:
-            found = _POD.decode(raw)
-        except _BROKEN as error:
-            return _unreadable("Pod", raw, error)
+        found = _decoded(_POD, "Pod", raw)
+        if isinstance(found, Unreadable):
+            return found
         meta, status = found.metadata, found.status
         labels = meta.labels or {}
         owner = next((o.uid for o in meta.ownerReferences or () if o.controller and o.kind == "Job"), "")
@@ -298,6 +298,13 @@ def _container(status: wire.ContainerStatus, *, init: bool) -> Container:
         restarts=status.restartCount,
         image=sys.intern(status.image),
     )
+
+
+def _decoded(decoder: msgspec.json.Decoder[Wire], kind: str, raw: bytes) -> Wire | Unreadable:
+    try:
+        return decoder.decode(raw)
+    except _BROKEN as error:
+        return _unreadable(kind, raw, error)
 
 
 def _unreadable(kind: str, raw: bytes, error: Exception) -> Unreadable:

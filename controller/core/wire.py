@@ -60,6 +60,7 @@ class JobSpec(msgspec.Struct):
     suspend: bool | None = None
     parallelism: int | None = None
     completions: int | None = None
+    completionMode: str | None = None
     backoffLimit: int | None = None
     activeDeadlineSeconds: int | None = None
     ttlSecondsAfterFinished: int | None = None

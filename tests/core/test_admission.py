@@ -185,6 +185,7 @@ def test_who_must_wait_is_told_by_whom_the_place_is_taken():
         pytest.param({"parallelism": 0}, False, id="none at a time"),
         pytest.param({"completions": 2}, False, id="two completions"),
         pytest.param({"completions": None}, False, id="a work queue"),
+        pytest.param({"indexed": True}, False, id="indexed: it could be given more pods while it runs"),
         pytest.param({"parallelism": 0, "phase": "Queued"}, True, id="changed after it was seen"),
     ],
 )
