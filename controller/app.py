@@ -64,7 +64,11 @@ async def run(settings: Settings) -> None:
     metrics = Metrics()
     keys = Keys(settings.label_domain)
     observation = Observation(metrics, keys)
-    kube = await Kube.connect(log_streams=settings.log_streams, observe=metrics.api_call)
+    kube = await Kube.connect(
+        log_streams=settings.log_streams,
+        namespaces=max(1, len(settings.watch_namespaces)),
+        observe=metrics.api_call,
+    )
     logger.info("runherd {} watches {}", VERSION, kube.server)
     try:
         await _Controller(settings, kube, metrics, observation).run(stop)

@@ -88,12 +88,16 @@ class Kube:
         cls,
         *,
         log_streams: int = 500,
+        namespaces: int = 1,
         observe: Observe = _nothing,
         clock: Callable[[], float] = time.monotonic,
         kubeconfig: str | None = None,
     ) -> Self:
-        """Finds the cluster by KUBECONFIG, else as a pod does. Refused says what is missing."""
-        limits = {"watch": 256, "work": 32, "logs": log_streams + 16, "lease": 2}
+        """Finds the cluster by KUBECONFIG, else as a pod does. Refused says what is missing.
+
+        `namespaces`: how many are watched, with a watch of Jobs and one of Pods each.
+        """
+        limits = {"watch": 2 * namespaces + 6, "work": 32, "logs": log_streams + 16, "lease": 2}
         return cls(await Wire.connect(limits, kubeconfig, clock), observe, clock)
 
     async def aclose(self) -> None:
