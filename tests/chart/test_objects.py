@@ -45,6 +45,8 @@ def test_a_disruption_budget_is_there_for_more_than_one_controller(given, there)
         ({}, {"maxUnavailable": 1}),
         ({"minAvailable": 1}, {"minAvailable": 1}),
         ({"maxUnavailable": "50%"}, {"maxUnavailable": "50%"}),
+        ({"maxUnavailable": 0}, {"maxUnavailable": 0}),
+        ({"minAvailable": 0}, {"minAvailable": 0}),
     ],
     ids=str,
 )
@@ -52,6 +54,21 @@ def test_the_budget_is_as_asked_for(budget, want):
     spec = rendering.only("PodDisruptionBudget", {"replicas": 2, "podDisruptionBudget": budget})["spec"]
     assert want.items() <= spec.items()
     assert len({"minAvailable", "maxUnavailable"} & set(spec)) == 1
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name():
+    labels = rendering.only("Deployment", {"nameOverride": "1"})["spec"]["selector"]["matchLabels"]
+    assert labels["app.kubernetes.io/name"] == "1"
+
+
+def test_a_limited_network_policy_lets_helm_test_in():
+    limited = {"networkPolicy": {"enabled": True, "ingressFrom": [{"podSelector": {}}]}}
+    *_, test = rendering.only("NetworkPolicy", limited)["spec"]["ingress"][0]["from"]
+    wanted = test["podSelector"]["matchLabels"]
+    pod = rendering.only("Pod", limited, hooks=True)
+    assert wanted.items() <= pod["metadata"]["labels"].items()
+    rest = rendering.only("NetworkPolicy", limited | {"test": {"enabled": False}})["spec"]["ingress"][0]
+    assert rest["from"] == [{"podSelector": {}}]
 
 
 def ports(rules):

@@ -35,6 +35,11 @@ WRONG = {
         {"terminationGracePeriodSeconds": 5},
         "terminationGracePeriodSeconds",
     ),
+    "a switch without a position": ("config: {leaderElection: null}", "leaderElection"),
+    "ports that are none": ("networkPolicy: {apiServerPorts: null}", "apiServerPorts"),
+    "a stop without time": ("terminationGracePeriodSeconds: null", "terminationGracePeriodSeconds"),
+    "no word on replicas": ("replicas: null", "replicas"),
+    "accounts that are nobody's": ("policy: {admitters: null}", "admitters"),
     "an alert that there is not": ({"prometheusRule": {"disabled": ["Absent"]}}, "prometheusRule/disabled"),
 }
 FIX = {

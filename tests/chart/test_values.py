@@ -56,6 +56,15 @@ def maps(values, at=""):
             yield from maps(below, f"{at}.{name}".strip("."))
 
 
+def test_a_value_cannot_be_taken_away_by_saying_null():
+    """Helm drops a key that is null before it looks at the schema: templates would see nothing at all."""
+    schemas = dict(closed(rendering.schema()))
+    for key, values in maps(rendering.values()):
+        if key in schemas:
+            needed = {name for name, value in values.items() if not isinstance(value, dict)}
+            assert needed <= set(schemas[key].get("required", ())), key
+
+
 def test_the_readme_has_the_values_as_they_are():
     assert readme.filled(readme.README.read_text(), VALUES.read_text()) == readme.README.read_text(), (
         "run: python -m tests.chart.readme"

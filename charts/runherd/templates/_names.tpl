@@ -25,8 +25,8 @@
 {{- end -}}
 
 {{- define "runherd.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "runherd.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "runherd.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
