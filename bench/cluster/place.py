@@ -52,15 +52,25 @@ class Place:
 def own(told: Callable[[str], None]) -> Iterator[Place]:
     """A real cluster for this bench alone, down with the block. Raises Trouble if it can't be had."""
     cluster = RealCluster(OWN)
-    ours = not cluster.is_up()
+    with _trouble():
+        cluster.up(
+            told
+        )  # refuses if another bench runs, whose cluster must not end with us; else the next clears up
     try:
-        cluster.up(told)
-        yield _of(cluster)
+        with _trouble():
+            yield _of(cluster)
+    finally:
+        with _trouble():
+            cluster.down(told)
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    """What a cluster complains of, as the bench's own trouble."""
+    try:
+        yield
     except (BuildError, ClusterError, ImageError) as error:
         raise Trouble(f"the cluster of the bench: {error}") from error
-    finally:
-        if ours:  # else it is that of a bench that runs right now, and `up` has refused
-            cluster.down(told)
 
 
 def _of(cluster: RealCluster) -> Place:

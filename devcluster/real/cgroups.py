@@ -61,6 +61,16 @@ def create(name: str) -> None:
             f"this machine offers no cgroup controller {', '.join(lacking)}; inside a container, "
             "start that with --privileged and --cgroupns=host"
         )
+    try:
+        _make(found, name)
+    except OSError as error:
+        raise ClusterError(
+            f"cannot make the cgroup {name}: {error.strerror} ({error.filename}); inside a container, "
+            "start that with --privileged and --cgroupns=host"
+        ) from error
+
+
+def _make(found: Hierarchies, name: str) -> None:
     for mount in found.version1:
         group = mount.place / name
         group.mkdir(exist_ok=True)

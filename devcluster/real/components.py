@@ -88,6 +88,7 @@ def _controller_manager(layout: Layout, addresses: Addresses) -> tuple[str, ...]
         f"--service-cluster-ip-range={SERVICES}",
         f"--cluster-cidr={addresses.pods}",
         "--leader-elect=false",
+        f"--flex-volume-plugin-dir={layout.volume_plugins}",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         *_serving(layout),

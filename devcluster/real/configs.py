@@ -74,6 +74,11 @@ def cni(layout: Layout, addresses: Addresses) -> JSON:
     return {"cniVersion": "0.4.0", "name": layout.network, "plugins": [bridge]}
 
 
+def _folders(layout: Layout) -> JSON:
+    """By default they would be shared with everybody on this machine."""
+    return {"podLogsDir": str(layout.pod_logs), "volumePluginDir": str(layout.volume_plugins)}
+
+
 def kubelet(layout: Layout, addresses: Addresses) -> JSON:
     """The kubelet's configuration: patient with this machine, quick for tests."""
     return {
@@ -96,7 +101,7 @@ def kubelet(layout: Layout, addresses: Addresses) -> JSON:
         "tlsPrivateKeyFile": str(layout.pki / "kubelet.key"),
         "clusterDomain": "cluster.local",
         "clusterDNS": [str(addresses.dns)],  # without one every pod gets a warning
-        "podLogsDir": str(layout.pod_logs),
+        **_folders(layout),
         "maxPods": MAX_PODS,
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,

@@ -66,6 +66,11 @@ class Layout:
         return self.state / "pods"
 
     @property
+    def volume_plugins(self) -> Path:
+        """Of volume drivers there are none; the default place is in /usr, and would stay behind."""
+        return self.state / "volume-plugins"
+
+    @property
     def cni(self) -> Path:
         """The one file that says how pods are connected."""
         return self.state / "cni"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from bench.cluster import __main__ as command
-from bench.cluster import counted, latency, node_logs, node_pods, runs, throughput, tracked, watching
+from bench.cluster import counted, latency, node_logs, node_pods, place, runs, throughput, tracked, watching
 from bench.cluster.client import Trouble
 from bench.cluster.counted import Counters
 from bench.cluster.course import Amount
@@ -22,6 +22,7 @@ from controller.core.admission import is_waiting, problem
 from controller.core.contract import JOB_UID_LABEL, Keys
 from controller.core.parse import Parser
 from controller.core.snapshot import Run
+from devcluster.real.errors import ClusterError
 
 KEYS = Keys(runs.DOMAIN)
 PARSER = Parser(KEYS)
@@ -156,6 +157,43 @@ async def test_runs_are_waited_for_until_the_last_has_come_that_far():
 async def test_runs_that_do_not_come_are_told_with_their_number():
     with pytest.raises(Trouble, match="2 of 2 runs did not come to `admitted`"):
         await Moments().reached(["u1", "u2"], watching.ADMITTED, 0.01)
+
+
+class Machine:
+    """A cluster that somebody else has up, or that breaks on its way down."""
+
+    def __init__(self, *, taken):
+        self.is_there, self.taken = taken, taken
+
+    def up(self, _told):
+        if self.taken:
+            raise ClusterError("is up already")
+        self.is_there = True
+
+    def down(self, _told):
+        self.is_there = False
+        raise ClusterError("a mount is left")
+
+    @property
+    def kubeconfig(self):
+        return "kubeconfig"
+
+
+def test_another_benchs_cluster_stays_up_and_is_told_of(monkeypatch):
+    machine = Machine(taken=True)
+    monkeypatch.setattr(place, "RealCluster", lambda _name: machine)
+    with pytest.raises(Trouble, match="is up already"), place.own(print):
+        pytest.fail("it is not ours")
+    assert machine.is_there
+
+
+def test_what_is_left_of_our_own_cluster_is_told_as_trouble(monkeypatch):
+    machine = Machine(taken=False)
+    monkeypatch.setattr(place, "RealCluster", lambda _name: machine)
+    monkeypatch.setattr(place, "_of", lambda _cluster: None)
+    with pytest.raises(Trouble, match="a mount is left"), place.own(print):
+        assert machine.is_there
+    assert not machine.is_there
 
 
 def test_counters_are_summed_by_the_labels_that_are_asked_for():

@@ -91,6 +91,13 @@ def test_the_group_gets_processors_and_memory_nodes_or_no_process_could_enter_it
     assert (tmp_path / "cpuset" / "devcluster-trial" / "cpuset.cpus").read_text() == "0-1\n"
 
 
+def test_a_machine_that_takes_no_group_says_what_to_do_about_it(monkeypatch):
+    lines = [f"1 1 0:1 / /dev/null rw - cgroup cgroup rw,{','.join(cgroups.NEEDED)}"]
+    monkeypatch.setattr(mounts, "present", lambda: mounts.parse("\n".join(lines)))
+    with pytest.raises(ClusterError, match="--privileged"):
+        cgroups.create("devcluster-trial")
+
+
 def test_version_2_lets_the_group_use_its_controllers(tmp_path, monkeypatch):
     (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
     mountinfo(tmp_path, monkeypatch, f"1 1 0:1 / {tmp_path} rw - cgroup2 cgroup2 rw")
