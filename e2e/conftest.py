@@ -63,7 +63,7 @@ def collector(machine):
 def images(machine):
     """Those that the tests' pods need, in the cluster."""
     began = time.monotonic()
-    machine.load("controller", "agent", "messages")
+    machine.load("controller", "agent", "messages", "busybox")
     told(f"images loaded in {time.monotonic() - began:.1f} s")
 
 

@@ -23,8 +23,16 @@ END = {SUBAGENT: "Succeeded/Completed", HOOKS: "Succeeded/Completed", MAX_TURNS:
 def ready(installation):
     """The leader, once there is one that is ready; None until then."""
     pod = installation.leader()
-    conditions = {c["type"]: c["status"] for c in (pod or {}).get("status", {}).get("conditions", ())}
-    return pod if conditions.get("Ready") == "True" else None
+    return pod if pod and is_ready(pod) else None
+
+
+def is_ready(pod):
+    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+    return conditions.get("Ready") == "True"
+
+
+def names_of(pods):
+    return {pod["metadata"]["name"] for pod in pods if pod}
 
 
 def run(name, file, seconds):
@@ -78,12 +86,14 @@ def check_results(stage, told):
 
 def test_of_two_controllers_one_acts_and_the_other_takes_over(stage, installation):
     installation.scale(2)
-    stage.until(lambda: len(installation.pods()) == 2, SECONDS)
+    stage.until(lambda: len(installation.pods()) == 2 and all(map(is_ready, installation.pods())), SECONDS)
     names = [f"two-{number}" for number in range(6)]
     stage.submit(*(run(name, SUBAGENT, 0.2) for name in names))
     stage.starts(*names[:1])
     leader = stage.until(lambda: ready(installation), SECONDS)
+    (standby,) = names_of(installation.pods()) - names_of([leader])
     installation.kill(leader, grace=30)
+    stage.until(lambda: names_of([installation.leader()]) == {standby}, 20)
     stage.published(*names, seconds=90)
     assert {stage.standing(name) for name in names} == {"Succeeded/Completed"}
     assert all(len(oracle.unsuspended(stage.history(), stage.uid(name))) == 1 for name in names)

@@ -98,6 +98,7 @@ def test_of_two_runs_of_one_agent_the_second_waits_for_the_first_ones_pod(stage)
     stage.stands("two", f"{Phase.QUEUED}/AgentBusy")
     stage.published("one", "two")
     assert [stage.standing(name) for name in ("one", "two")] == ["Succeeded/Completed"] * 2
+    assert {"Queued", "Admitted", "ResultRecorded"} <= set(stage.events("two"))
 
 
 def test_runs_of_many_agents_at_once_all_end(stage):
