@@ -1,6 +1,7 @@
 """A fake cluster without controllers, and calls to it, for every test that wants no more."""
 
 import anyio
+import hypothesis
 import pytest
 
 from controller.kube.api import Kube
@@ -8,7 +9,9 @@ from devcluster.fake import FakeCluster
 
 # kr8s asks for it late, and anyio loads it then: pytest rewrites its source, which CPython 3.11 fails to do
 # (SystemError: AST constructor recursion depth mismatch) when the garbage of a test is collected meanwhile.
+# Hypothesis' plugin asks for hypothesis as late as for the summary.
 assert anyio.open_file
+assert hypothesis.settings
 
 
 @pytest.fixture
