@@ -11,6 +11,7 @@ The exporter itself reads the standard `OTEL_EXPORTER_OTLP_*` variables.
 import asyncio
 import contextlib
 import logging
+import queue
 import random
 import threading
 import time
@@ -92,6 +93,17 @@ class _Waiting:
     sent: int = 0
 
 
+class Thread(Protocol):
+    """What makes the calls that block."""
+
+    async def ask(self, call: Callable[[], bool]) -> bool:
+        """What the call answers."""
+        ...
+
+    def end(self) -> None:
+        """Nothing more will be asked."""
+
+
 class TraceExporter:
     """Traces waiting for the collector, bounded; each is sent until it is accepted or given up.
 
@@ -99,7 +111,7 @@ class TraceExporter:
     which the collector refuses holds up nobody. Everything but the export itself runs on the event loop.
     """
 
-    def __init__(  # noqa: PLR0913 — keyword-only wiring: three callbacks, two limits, two test seams
+    def __init__(  # noqa: PLR0913 — keyword-only wiring: three callbacks, two limits, three test seams
         self,
         *,
         accepted: Callable[[str], None],
@@ -109,6 +121,7 @@ class TraceExporter:
         give_up_seconds: float = 3600.0,
         clock: Callable[[], float] = time.monotonic,
         exporter: Exporter | None = None,
+        thread: Thread | None = None,
     ) -> None:
         self._accepted = accepted
         self._gave_up = gave_up
@@ -120,6 +133,7 @@ class TraceExporter:
         self._traces: dict[str, _Waiting] = {}
         self._added = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._thread: Thread = thread or _Thread()
         self._closed = False
         """Takes no more traces."""
         self._stopped = False
@@ -169,6 +183,7 @@ class TraceExporter:
                     await self._attempt(job_uid)
         self._stopped = True
         self._exporter.shutdown()
+        self._thread.end()
 
     def _expire(self) -> None:
         """Give up what has waited too long, whether or not its turn has come."""
@@ -183,7 +198,7 @@ class TraceExporter:
             if (trace := self._traces.get(job_uid)) is None or self._stopped:
                 return
             began = self._clock()
-            accepted = await self._in_thread(trace)
+            accepted = await self._thread.ask(lambda: self._send(trace))
             if accepted:
                 self._traces.pop(job_uid, None)
             else:
@@ -192,27 +207,6 @@ class TraceExporter:
             self._observe("accepted" if accepted else "failed", self._clock() - began, len(trace.tree.spans))
             if accepted:
                 self._accepted(job_uid)
-
-    async def _in_thread(self, trace: _Waiting) -> bool:
-        """One thread at a time (see `_turn`): the SDK's exporter makes no promise about two exports at once.
-
-        A daemon, not a pool's: a pool's threads are waited for when the process ends, and a collector that
-        hangs would hold the process up for as long as the exporter's own timeout.
-        """
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bool] = loop.create_future()
-
-        def tell(accepted: bool) -> None:  # noqa: FBT001 — called by position, by the loop
-            if not answer.done():
-                answer.set_result(accepted)
-
-        def send() -> None:
-            accepted = self._send(trace)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(tell, accepted)
-
-        threading.Thread(target=send, name="otlp", daemon=True).start()
-        return await answer
 
     def _send(self, trace: _Waiting) -> bool:
         """In the thread. A batch that was taken is not sent again."""
@@ -228,6 +222,47 @@ class TraceExporter:
             logging.getLogger(__name__).exception("the trace of Job %s could not be sent", trace.job_uid)
             return False
         return True
+
+
+class _Thread:
+    """One thread that calls what it is given, one after the other.
+
+    The SDK's exporter blocks, and makes no promise about two exports at once. A thread for each trace would
+    hold the event loop up each time it starts. A daemon, not a pool's: a pool's threads are waited for when
+    the process ends, and a collector that hangs would hold that up for as long as the exporter's own timeout.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._started = False
+
+    async def ask(self, call: Callable[[], bool]) -> bool:
+        """Waits for the thread, and lets the event loop go on meanwhile."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bool] = loop.create_future()
+
+        def tell(accepted: bool) -> None:  # noqa: FBT001 — called by position, by the loop
+            if not answer.done():
+                answer.set_result(accepted)
+
+        def work() -> None:
+            accepted = call()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, accepted)
+
+        self._calls.put(work)
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="otlp", daemon=True).start()
+        return await answer
+
+    def end(self) -> None:
+        """Once what it is at has ended."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
 
 
 def _backoff(failures: int) -> float:

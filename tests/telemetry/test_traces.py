@@ -98,6 +98,16 @@ class FakeCollector:
         self.closed = True
 
 
+class AtOnce:
+    """Stands for the thread where time is virtual: it would go on while a thread is waited for."""
+
+    async def ask(self, call):
+        return call()
+
+    def end(self):
+        pass
+
+
 def make_exporter(outcomes, exporter, **more):
     return TraceExporter(
         accepted=outcomes.accept,
@@ -219,7 +229,7 @@ def clock():
 async def test_a_trace_that_is_never_accepted_holds_up_nobody_and_is_given_up():
     poison, good = "ba" * 16, "ab" * 16
     outcomes, collector = Outcomes(), FakeCollector(refused=[poison])
-    exporter = make_exporter(outcomes, collector, give_up_seconds=3600, clock=clock)
+    exporter = make_exporter(outcomes, collector, thread=AtOnce(), give_up_seconds=3600, clock=clock)
     exporter.submit("bad", make_tree(trace_id=poison))
     exporter.submit("good", make_tree(trace_id=good))
     began = clock()
@@ -234,7 +244,7 @@ async def test_a_trace_that_is_never_accepted_holds_up_nobody_and_is_given_up():
 async def test_what_waited_is_sent_when_the_collector_is_back():
     outcomes, collector = Outcomes(), FakeCollector()
     collector.down = True
-    exporter = make_exporter(outcomes, collector, clock=clock)
+    exporter = make_exporter(outcomes, collector, thread=AtOnce(), clock=clock)
     for number in range(20):
         exporter.submit(f"job-{number}", make_tree(trace_id=f"{number + 1:032x}"))
     await export_until(exporter, outcomes, lambda: outcomes.words.count("failed") > 60)
@@ -254,7 +264,7 @@ async def test_the_queue_is_bounded_and_a_job_waits_once():
 @pytest.mark.looptime
 async def test_draining_is_bounded_and_takes_no_more():
     outcomes, collector = Outcomes(), FakeCollector()
-    exporter = make_exporter(outcomes, collector, clock=clock)
+    exporter = make_exporter(outcomes, collector, thread=AtOnce(), clock=clock)
     collector.down = True
     exporter.submit("a", make_tree())
     await exporter.drain(5)
