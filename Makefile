@@ -34,7 +34,7 @@ test: $(READY) ## the tests that take seconds
 	@$(BIN)/python -m pytest -q -m "not slow and not chart" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 slow: $(READY) ## the tests that take minutes: kill -9, faults, two controllers
-	@$(BIN)/python -m pytest -q -m slow
+	@$(BIN)/python -m pytest -q -m slow --numprocesses auto --maxprocesses 2 --dist worksteal
 
 lint: $(READY) ## ruff, mypy strict, the layers of docs/architecture.md, the house's sizes
 	@$(BIN)/ruff format --check $(CODE)
