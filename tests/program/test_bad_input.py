@@ -63,8 +63,8 @@ def bad_runs():
         make_run("long-line", LONG_LINE + fine, agent="a-long"),
         make_run("not-utf8", NOT_UTF8 + fine, agent="a-not-utf8"),
         make_run("deep-line", DEEP_LINE + fine, agent="a-deep"),
-        make_run("deleted", replay(API_RETRY, 5), agent="a-deleted"),
-        make_run("after-deleted", fine, agent="a-deleted"),
+        make_run("deleted", "exec sleep 60", agent="a-deleted"),
+        make_run("deleted-next", fine, agent="a-deleted"),
         make_run("behind-a-stray", fine, agent="a-stray"),
         *(make_run(name, fine, agent=f"a-{name}") for name in GOOD),
     ]
@@ -87,7 +87,7 @@ async def played(tmp_path_factory):
         world.submit(*bad_runs())
         await world.started("deleted")
         world.cluster.delete("jobs", NAMESPACE, "deleted")
-        await world.published(*ENDED, "after-deleted")
+        await world.published(*ENDED, "deleted-next")
         await world.over(*REJECTED, "two-pods")
         yield world
 
@@ -140,7 +140,7 @@ async def test_the_lines_around_bad_ones_are_read(played):
 async def test_a_job_deleted_while_it_ran_is_counted_and_frees_its_place(played):
     measured = await metrics(played, "runherd_admissions_total")
     assert [value for key, value in measured.items() if "JobDeleted" in key and value]
-    assert played.standing("after-deleted") == "Succeeded/Completed"
+    assert played.standing("deleted-next") == "Succeeded/Completed"
 
 
 async def test_a_pod_without_a_job_holds_its_agents_place_and_is_counted(played):
