@@ -48,10 +48,24 @@ class Settings(BaseSettings):
     """Namespaces to watch, separated by commas; empty: the whole cluster."""
     agent_concurrency: int = Field(1, ge=1, le=1000)
     """How many runs of one agent may run at once in a namespace."""
+    company_concurrency: int = Field(0, ge=0, le=1000000)
+    """How many runs of one company may run at once in all that is watched; 0: any number."""
+    cluster_concurrency: int = Field(0, ge=0, le=1000000)
+    """How many runs may run at once in all that is watched; 0: any number."""
+    on_conflict: Literal["queue", "fail"] = "queue"
+    """What a run does whose place is taken and that does not say itself: wait, or be rejected."""
+    own_secrets: bool = True
+    """Whether Secrets of a run are checked and owned as well; it needs the verb `patch` on secrets."""
     heartbeat_seconds: int = Field(60, ge=MIN_HEARTBEAT_SECONDS, le=3600)
     """How often a live run's `observed-at` is renewed."""
     start_timeout_seconds: int = Field(600, ge=1, le=86400)
     """How long a scheduled pod's agent container may take to start before the run is stopped."""
+    unschedulable_timeout_seconds: int = Field(3600, ge=0, le=604800)
+    """How long a pod may wait for a node before its run is stopped; 0: for ever."""
+    retention_seconds: int = Field(86400, ge=300, le=31536000)
+    """How long a Job is kept after its end if its host sets no ttlSecondsAfterFinished."""
+    acknowledged_retention_seconds: int = Field(300, ge=0, le=31536000)
+    """The same once its host has acknowledged the result."""
     log_drain_seconds: int = Field(300, ge=1, le=3600)
     """How long a log that can't be read is tried for after its container has ended."""
     log_streams: int = Field(500, ge=1, le=10000)
@@ -122,8 +136,15 @@ class Settings(BaseSettings):
         return Policy(
             domain=self.label_domain,
             agent_concurrency=self.agent_concurrency,
+            company_concurrency=self.company_concurrency,
+            cluster_concurrency=self.cluster_concurrency,
+            on_conflict=self.on_conflict,
+            own_secrets=self.own_secrets,
             heartbeat_seconds=self.heartbeat_seconds,
             start_timeout_seconds=self.start_timeout_seconds,
+            unschedulable_timeout_seconds=self.unschedulable_timeout_seconds,
+            retention_seconds=self.retention_seconds,
+            acknowledged_retention_seconds=self.acknowledged_retention_seconds,
             log_drain_seconds=self.log_drain_seconds,
             tracing=tracing,
             trace_parent=self.trace_parent_mode,

@@ -217,11 +217,16 @@ class Status:
     SESSION_ID = "session-id"
     MODEL = "model"
     PROGRESS = "progress"
+    DECISION = "decision"
+    ATTACHED_TO = "attached-to"
+    ATTACHED_PHASE = "attached-phase"
+    RUN_HISTORY = "run-history"
     STOP = "stop"
     RESULT = "result"
     FACTS = "facts"
     TRACE_ID = "trace-id"
     TRACE_EXPORTED = "trace-exported"
+    HOST_TTL = "host-ttl"
 
 
 OUTPUT_CLAUDE: Final = "claude-stream-json"

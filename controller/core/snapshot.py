@@ -106,8 +106,18 @@ class Policy:
 
     domain: str = "paperclip.io"
     agent_concurrency: int = 1
+    company_concurrency: int = 0
+    """0: any number; as for the cluster."""
+    cluster_concurrency: int = 0
+    on_conflict: str = "queue"
+    """`queue` or `fail`: what a run does that does not say itself."""
+    own_secrets: bool = True
     heartbeat_seconds: int = 60
     start_timeout_seconds: int = 600
+    unschedulable_timeout_seconds: int = 3600
+    """0: for ever."""
+    retention_seconds: int = 86400
+    acknowledged_retention_seconds: int = 300
     log_drain_seconds: int = 300
     settle_seconds: float = 5.0
     """How long a reason of the same phase must last before it is written (contract §2)."""

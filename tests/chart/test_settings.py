@@ -8,8 +8,8 @@ from controller.core.contract import DEFAULT_DOMAIN
 from controller.settings import Settings
 from tests.chart import readme, rendering
 
-ELSEWHERE = {"watch_namespaces": "watchNamespaces"}
-"""A value that drives the roles too, and so is not the controller's alone."""
+ELSEWHERE = {"watch_namespaces": "watchNamespaces", "own_secrets": "ownSecrets"}
+"""Values that drive the roles too, and so are not the controller's alone."""
 DEFAULTS = {"lease_name": "", "lease_namespace": ""}
 """Filled in from the release."""
 LIMITS = {"probe_port": {"minimum": 1}, "lease_name": {"pattern": "^$|"}}

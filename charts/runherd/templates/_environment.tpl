@@ -4,6 +4,7 @@
 {{- $derived := dict
   "leaseName" (include "runherd.leaseName" .)
   "leaseNamespace" (include "runherd.leaseNamespace" .)
+  "ownSecrets" .Values.ownSecrets
   "watchNamespaces" (join "," .Values.watchNamespaces)
 -}}
 {{- range $key, $value := merge (dict) $derived .Values.config }}
