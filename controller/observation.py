@@ -10,9 +10,10 @@ from typing import Final
 from loguru import logger
 
 from controller.core import actions
-from controller.core.actions import Action, FollowLog, PatchJob, TellJob
+from controller.core.actions import Action, FollowLog, OwnObject, PatchJob, PatchPod, TellJob
 from controller.core.contract import Keys, Phase, Reason, Status
-from controller.core.model import Job, Slot, Unreadable
+from controller.core.model import Job, Owned, Slot, Unreadable
+from controller.core.snapshot import Ownership
 from controller.kube import errors
 from controller.telemetry.metrics import Metrics
 
@@ -57,6 +58,13 @@ class Observation:
         """One round of work on a slot has ended."""
         self._metrics.work_ended(outcome, seconds)
 
+    def owned(self, action: OwnObject, answer: Ownership, why: str) -> None:
+        """An object of a run was asked for."""
+        self._metrics.object_owned(answer)
+        level = "WARNING" if answer in (Ownership.REFUSED, Ownership.FORBIDDEN) else "DEBUG"
+        said = f"{action.namespace}/{Owned(action.kind, action.name)} of {action.job_name}: {answer}"
+        logger.log(level, "{}", f"{said}: {why}" if why else said)
+
     def performed(self, action: Action) -> None:
         """An action was carried out."""
         match action:
@@ -64,6 +72,8 @@ class Observation:
                 self._patched(action)
             case TellJob():
                 self._metrics.event_told()
+            case PatchPod():
+                logger.debug("{}", _named(action))
             case actions.ConfirmGone():
                 logger.debug("asked whether {}/{} is gone", action.namespace, action.name)
             case _:
@@ -126,6 +136,8 @@ def _named(action: Action) -> str:
     match action:
         case PatchJob():
             return f"{action.why} {action.namespace}/{action.name}"
+        case PatchPod():
+            return f"{action.why} pod {action.namespace}/{action.name}"
         case TellJob():
             return f"Event {action.reason} on {action.namespace}/{action.name}"
         case actions.FollowLog():

@@ -26,6 +26,33 @@ class PatchJob:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchPod:
+    """One merge patch of the labels and annotations of a run's pod. Carries the pod's uid."""
+
+    namespace: str
+    name: str
+    pod_uid: str
+    job_uid: str
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
+    why: str = ""
+    """The purpose, of a bounded set."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnObject:
+    """Look whether this Secret or ConfigMap is there and is this run's; if so, the Job becomes its owner."""
+
+    namespace: str
+    kind: str
+    name: str
+    job_name: str
+    job_uid: str
+    run_id: str
+    """The label that shows whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellJob:
     """An Event on a Job. The same (uid, reason, note) is the same Event, however often it is asked for."""
 
@@ -104,7 +131,18 @@ class CloseVanished:
     tree: SpanTree | None
 
 
-Action = PatchJob | TellJob | RefreshJob | ReadPods | ConfirmGone | FollowLog | ExportTrace | CloseVanished
+Action = (
+    PatchJob
+    | PatchPod
+    | OwnObject
+    | TellJob
+    | RefreshJob
+    | ReadPods
+    | ConfirmGone
+    | FollowLog
+    | ExportTrace
+    | CloseVanished
+)
 
 
 @dataclass(frozen=True, slots=True)

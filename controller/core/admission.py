@@ -7,7 +7,7 @@ and is not confirmed to be gone. Places are counted by the controller uid, so a 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from controller.core import contract
+from controller.core import contract, ownership
 from controller.core.contract import LIVE, Phase, Reason
 from controller.core.model import Job
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
@@ -89,7 +89,12 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
     verdicts: dict[str, Standing] = {}
     for run in waiting:
         obstacle = _twin(run, seen) or _changed(run.job) or _refused(run.job, seen)
-        if not obstacle and free > 0:
+        unanswered = ownership.is_open(run, policy)
+        if not obstacle and unanswered and (lacks := ownership.complaint(run, policy)):
+            verdicts[run.job.uid] = Standing(Phase.QUEUED, Reason.OBJECT_MISSING, lacks)
+        elif not obstacle and free > 0:
+            if unanswered:  # the answer comes at once: nothing to tell, and nobody behind it is held up
+                continue
             free -= 1
             names.append(run.job.name)
             verdicts[run.job.uid] = Standing(Phase.STARTING, Reason.ADMITTED, "Admitted.")

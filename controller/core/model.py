@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from controller.core.contract import Phase
+from controller.core.contract import Keys, Phase
 
 _PHASES: Final[Mapping[str, Phase]] = {str(phase): phase for phase in Phase}
 
@@ -88,6 +88,18 @@ class Container:
     image: str = ""
 
 
+class Owned(NamedTuple):
+    """A Secret or ConfigMap that belongs to one run, in the namespace of its Job."""
+
+    kind: str
+    """`Secret` or `ConfigMap`."""
+    name: str
+
+    def __str__(self) -> str:
+        """As `D/owned` and people write it."""
+        return f"{self.kind.lower()}/{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """A pod of a run. `job_uid` is empty for a pod that says of no Job that it belongs to it."""
@@ -100,6 +112,8 @@ class Pod:
     slot: Slot
     job_uid: str = ""
     run_id: str = ""
+    labels: "Ids | None" = None
+    """Its identity labels, without raw ids; None if nobody has looked."""
     deleted_at: int | None = None
     node: str = ""
     phase: str = ""
@@ -140,6 +154,18 @@ class Ids:
         if mine is not None and theirs is not None:
             return mine == theirs
         return bool(getattr(self, name)) and getattr(self, name) == getattr(other, name)
+
+    def labels(self, keys: Keys) -> dict[str, str]:
+        """Those that are there, as labels under their full keys."""
+        found = {
+            keys.agent_id: self.agent,
+            keys.run_id: self.run,
+            keys.adapter_type: self.adapter,
+            keys.task_id: self.task,
+            keys.session_id: self.session,
+            keys.company_id: self.company,
+        }
+        return {key: value for key, value in found.items() if value}
 
     def best(self, name: str) -> str:
         """The raw id if there is one, else the label; empty if there is neither."""
@@ -190,6 +216,8 @@ class Job:
     specs: tuple[ContainerSpec, ...] = ()
     template_labels: tuple[tuple[str, str], ...] = ()
     """Identity labels of the pod template, under their full keys."""
+    owned: tuple[Owned, ...] = ()
+    """Run-private objects: those that the host names, else those that the pod template needs."""
     conditions: tuple[Condition, ...] = ()
     started_at: int | None = None
     completed_at: int | None = None

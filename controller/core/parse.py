@@ -9,11 +9,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from controller.core import contract, wire
+from controller.core import contract, references, wire
 from controller.core.model import (
     Condition,
     Container,
@@ -81,8 +81,7 @@ class Parser:
             deadline_seconds=spec.activeDeadlineSeconds,
             ttl_seconds=spec.ttlSecondsAfterFinished,
             external_queue=labels.get(contract.KUEUE_QUEUE_LABEL, ""),
-            specs=_specs(spec.template.spec if spec.template else None),
-            template_labels=self._template_labels(spec.template or wire.Template()),
+            **self._of_template(meta.name, annotations, spec.template or wire.Template(), odd),
             conditions=_conditions(status.conditions),
             started_at=_at(status.startTime),
             completed_at=_at(status.completionTime),
@@ -109,6 +108,7 @@ class Parser:
             slot=self._slot(meta.namespace, labels),
             job_uid=sys.intern(owner or labels.get(contract.JOB_UID_LABEL, "")),
             run_id=sys.intern(labels.get(self._keys.run_id, "")),
+            labels=_identity(tuple(labels.get(key, "") for key in self._labels.values())),
             deleted_at=_at(meta.deletionTimestamp),
             node=sys.intern(found.spec.nodeName),
             phase=sys.intern(status.phase),
@@ -201,6 +201,19 @@ class Parser:
             del found[contract.Status.PHASE]
         return found
 
+    def _of_template(
+        self, job: str, annotations: Mapping[str, str], template: wire.Template, odd: list[Oddity]
+    ) -> dict[str, Any]:
+        """Fields of a Job that its pod template says; of its objects the host's word counts first."""
+        told = annotations.get(self._keys.owned)
+        return {
+            "specs": _specs(template.spec),
+            "template_labels": self._template_labels(template),
+            "owned": references.of_template(job, template.spec, odd)
+            if told is None
+            else references.named(told, self._keys.owned, odd),
+        }
+
     def _template_labels(self, template: wire.Template) -> tuple[tuple[str, str], ...]:
         labels = (template.metadata and template.metadata.labels) or {}
         return tuple((key, sys.intern(labels[key])) for key in self._labels.values() if key in labels)
@@ -213,6 +226,13 @@ class Parser:
 @lru_cache(maxsize=1024)
 def _slot(namespace: str, agent: str, adapter: str) -> Slot:
     return Slot(sys.intern(namespace), sys.intern(agent), sys.intern(adapter))
+
+
+@lru_cache(maxsize=256)
+def _identity(labels: tuple[str, ...]) -> Ids:
+    """A pod's, in the order of `Parser._labels`: one value for all versions of the pod."""
+    agent, run, task, session, company, adapter = map(sys.intern, labels)
+    return Ids(agent, run, adapter, task, session, company)
 
 
 @lru_cache(maxsize=256)
@@ -251,7 +271,7 @@ def _raw_id_trouble(value: str, label: str) -> str:
     return f"raw id {_quote(value)} does not sanitise to its label {_quote(label)}; the label is used"
 
 
-def _specs(spec: wire.PodSpec | None) -> tuple[ContainerSpec, ...]:
+def _specs(spec: wire.PodSpec | wire.TemplateSpec | None) -> tuple[ContainerSpec, ...]:
     if spec is None:
         return ()
     inits = tuple(

@@ -9,7 +9,17 @@ from typing import Final
 
 from controller.core.actions import Plan, RefreshJob
 from controller.core.model import Now
-from controller.core.rules import admitting, certainty, concluding, following, reporting, stopping, tracing
+from controller.core.rules import (
+    admitting,
+    certainty,
+    concluding,
+    following,
+    labelling,
+    owning,
+    reporting,
+    stopping,
+    tracing,
+)
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Snapshot
 
@@ -23,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     certainty.confirm_ghosts,  # a vanished Job's place is freed on certainty, not on an event
     certainty.confirm_released,  # likewise that of a Job that was suspended or is being deleted
     admitting.reject_invalid,  # a suspended Job that is no run is told so, and never started
+    owning.reject_missing,  # a run whose Secret or ConfigMap never came is told so, and never started
     admitting.admit_or_queue,  # who waits is started, or told what for
     stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named
     concluding.conclude,  # a run that is over gets its terminal phase and its result, once
@@ -30,6 +41,9 @@ RULES: Final[tuple[Rule, ...]] = (
     tracing.export,  # a concluded run's trace is handed over, once
     tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same
     tracing.record,  # a trace that the collector accepted is written down
+    owning.own_objects,  # a run's Secrets and ConfigMaps are there, and go with its Job
+    labelling.find_pods,  # pods that the watch does not select are found by their Job's uid
+    labelling.label_pods,  # every pod of a run carries its labels
 )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.core.contract import Phase, Reason
-from controller.core.model import Container, Ids, Job, Now, Pod, Slot
+from controller.core.model import Container, Ids, Job, Now, Owned, Pod, Slot
 from controller.core.transcript import AttemptLog
 
 
@@ -44,6 +44,31 @@ class Export(StrEnum):
     GIVEN_UP = "given-up"
 
 
+class Ownership(StrEnum):
+    """What the API server said of one object of a run when it was asked last."""
+
+    ADOPTED = "adopted"
+    """It is there, and has an owner reference to the Job."""
+    REFUSED = "refused"
+    """It is there, and nothing says that it is this run's: it is left alone."""
+    FORBIDDEN = "forbidden"
+    """We may not ask, or not write."""
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    """No certain answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One such answer. A restart has none, and asks again: asking changes nothing twice."""
+
+    ownership: Ownership
+    at: float
+    """Monotonic second at which it was asked for; if there was no answer, at which that was known."""
+    tries: int = 1
+    """How many times it has been asked in a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A Job with everything known about it."""
@@ -55,6 +80,8 @@ class Run:
     export: Export = Export.NONE
     pods_read_at: float | None = None
     """Monotonic second at which the pods were last read from the API server itself, None if never."""
+    owned: Mapping[Owned, Answer] = field(default_factory=dict)
+    """What is known of the objects of this run; those that are not named have not been asked for."""
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""
@@ -93,7 +120,7 @@ class Snapshot:
     since: Mapping[str, float] = field(default_factory=dict)
     """Mark (see `actions.Plan`) -> monotonic second at which this controller first saw it hold."""
     refused: frozenset[str] = frozenset()
-    """Uids of Jobs whose start the API server refused a moment ago."""
+    """Uids of Jobs whose start the API server refused a moment ago, and of pods just labelled, or refused."""
 
     def first_seen(self, mark: str, now: Now) -> float:
         """The monotonic second since which the mark has held: now, if it is named for the first time."""

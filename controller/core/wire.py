@@ -46,13 +46,59 @@ class PodSpec(msgspec.Struct):
     nodeName: str = ""
 
 
+class Reference(msgspec.Struct, gc=False):
+    """To a Secret or a ConfigMap; a volume of a Secret spells its name in another way."""
+
+    name: str = ""
+    secretName: str = ""
+    optional: bool | None = None
+
+
+class Source(msgspec.Struct, gc=False):
+    """Of a variable, of many, or of a part of a projected volume."""
+
+    secretKeyRef: Reference | None = None
+    configMapKeyRef: Reference | None = None
+    secretRef: Reference | None = None
+    configMapRef: Reference | None = None
+    secret: Reference | None = None
+    configMap: Reference | None = None
+
+
+class Variable(msgspec.Struct, gc=False):
+    valueFrom: Source | None = None
+
+
+class Projected(msgspec.Struct, gc=False):
+    sources: list[Source] | None = None
+
+
+class Volume(msgspec.Struct, gc=False):
+    secret: Reference | None = None
+    configMap: Reference | None = None
+    projected: Projected | None = None
+
+
+class TemplateContainer(ContainerSpec, gc=False):
+    env: list[Variable] | None = None
+    envFrom: list[Source] | None = None
+
+
 class TemplateMeta(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
+class TemplateSpec(msgspec.Struct):
+    """A pod's spec with what it needs besides: only Jobs are asked for that."""
+
+    containers: list[TemplateContainer] | None = None
+    initContainers: list[TemplateContainer] | None = None
+    volumes: list[Volume] | None = None
+
+
 class Template(msgspec.Struct):
     metadata: TemplateMeta | None = None
-    spec: PodSpec | None = None
+    spec: TemplateSpec | None = None
 
 
 class JobSpec(msgspec.Struct):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from controller.core.actions import Action
+from controller.core.actions import Action, OwnObject
 from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.parse import Parser
-from controller.core.snapshot import Policy
+from controller.core.snapshot import Ownership, Policy
 from controller.core.spantree import SpanTree
 from controller.engine.log_follower import LogFollower
 from controller.engine.queue import WorkQueue
@@ -38,6 +38,9 @@ class Observer(Protocol):
 
     def reconciled(self, outcome: str, seconds: float) -> None:
         """One round of work on a slot has ended."""
+
+    def owned(self, action: OwnObject, answer: Ownership, why: str) -> None:
+        """An object of a run was asked for; `why`, where it was left alone or could not be asked for."""
 
     def performed(self, action: Action) -> None:
         """An action was carried out."""

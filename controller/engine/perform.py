@@ -6,10 +6,10 @@ A failure skips what is left for its Job and holds up no other; nothing is done 
 import asyncio
 from typing import Final
 
-from controller.core import actions
+from controller.core import actions, ownership
 from controller.core.actions import Action, Plan, Presence
-from controller.core.model import Pod, Slot, Unreadable
-from controller.core.snapshot import Export
+from controller.core.model import Owned, Pod, Slot, Unreadable
+from controller.core.snapshot import Export, Ownership
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -75,6 +75,10 @@ async def _call(parts: Parts, slot: Slot, action: Action) -> None:
     match action:
         case actions.PatchJob():
             await _patch(parts, action)
+        case actions.PatchPod():
+            await _patch_pod(parts, action)
+        case actions.OwnObject():
+            await _own(parts, action)
         case actions.TellJob():
             await _tell(parts, action)
         case actions.RefreshJob():
@@ -111,6 +115,58 @@ def _take_reply(parts: Parts, reply: bytes) -> None:
         parts.queue.add(slot)
     if parts.store.is_settled(job.uid):
         parts.follower.forget(job.uid)
+
+
+async def _patch_pod(parts: Parts, action: actions.PatchPod) -> None:
+    """The reply is taken into the store; a pod that is gone leaves it: no watch need ever have shown it.
+
+    Tried once in a while only, even if it succeeds: somebody's webhook may take out again what we put in.
+    """
+    parts.store.refuse(action.pod_uid, parts.now().mono)
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            reply = await parts.writer.patch_pod(action)
+    except TimeoutError as error:
+        raise errors.Unavailable(f"no answer within {_WRITE_SECONDS} s") from error
+    except errors.NotFound:
+        gone = parts.store.pod(action.pod_uid)
+        touched = parts.store.drop_pod(gone) if gone else set()
+    else:
+        pod = parts.parser.pod(reply) if reply is not None else None
+        touched = parts.store.put_pod(pod) if isinstance(pod, Pod) else set()
+    for slot in touched:
+        parts.queue.add(slot)
+
+
+async def _own(parts: Parts, action: actions.OwnObject) -> None:
+    """Whatever comes of it is an answer, kept for the next round; it fails nothing else of the Job.
+
+    But for a server that asks to be left alone: that ends the round, as always.
+    """
+    owned, asked_at = Owned(action.kind, action.name), parts.now().mono
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            answer, why = await parts.writer.own(action)
+    except errors.Throttled:
+        parts.store.put_owned(action.job_uid, owned, Ownership.UNKNOWN, parts.now().mono)
+        raise
+    except (errors.KubeError, TimeoutError) as error:
+        answer, why, asked_at = Ownership.UNKNOWN, str(error), parts.now().mono
+    parts.observer.owned(action, answer, why)
+    if (told := ownership.told(action, answer, why, parts.policy.domain)) is not None:
+        await _tell_in_passing(parts, told)
+    for slot in parts.store.put_owned(action.job_uid, owned, answer, asked_at):
+        parts.queue.add(slot)
+
+
+async def _tell_in_passing(parts: Parts, action: actions.TellJob) -> None:
+    """An Event that nothing depends on, not even if it is refused."""
+    try:
+        await _tell(parts, action)
+    except errors.Refused as error:
+        parts.observer.refused(action, error)
+    else:
+        parts.observer.performed(action)
 
 
 async def _tell(parts: Parts, action: actions.TellJob) -> None:

@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 
 from controller.core import admission
 from controller.core.contract import LIVE, TERMINAL, Phase
-from controller.core.model import Ids, Job, Pod, Slot
+from controller.core.model import Ids, Job, Owned, Pod, Slot
 from controller.core.rules import concluding
-from controller.core.snapshot import Export, Ghost, Policy, Run, Snapshot
+from controller.core.snapshot import Answer, Export, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.departed import Departed
 from controller.engine.groups import Groups
@@ -27,7 +27,9 @@ _READ: Final = {
 """All that is known of an object but its version."""
 
 REFUSED_SECONDS: Final = 55.0
-"""So long a Job whose start was refused is passed over; shorter than the pause before it is tried again."""
+"""So long a Job whose start was refused is passed over, and a pod that was labelled; shorter than the pause
+before it is tried again.
+"""
 
 
 class Store:
@@ -51,6 +53,7 @@ class Store:
         self._doubts: set[str] = set()
         self._pods_read: dict[str, float] = {}
         self._refused: dict[str, float] = {}
+        self._owned: dict[str, dict[Owned, Answer]] = {}
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
@@ -85,6 +88,7 @@ class Store:
         self._logs.pop(job.uid, None)
         self._pods_read.pop(job.uid, None)
         self._refused.pop(job.uid, None)
+        self._owned.pop(job.uid, None)
         last = known or job
         self._leave(last)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
@@ -129,6 +133,7 @@ class Store:
     def drop_pod(self, pod: Pod) -> set[Slot]:
         """A pod is not seen any more."""
         known = self._pods.pop(pod.uid, pod)
+        self._refused.pop(pod.uid, None)
         self._pods_of.discard(known.job_uid, pod.uid)
         touched = self._unstray(known)
         if (job := self._jobs.get(known.job_uid)) is not None:
@@ -151,9 +156,19 @@ class Store:
         if job_uid in self._jobs:
             self._doubts.add(job_uid)
 
-    def refuse(self, job_uid: str, mono: float) -> None:
-        """The API server refused to start this Job: for a while it does not stand in others' way."""
-        self._refused[job_uid] = mono + REFUSED_SECONDS
+    def refuse(self, uid: str, mono: float) -> None:
+        """The API server refused to start this Job, or was asked to label this pod: it is passed over now."""
+        self._refused[uid] = mono + REFUSED_SECONDS
+
+    def put_owned(self, job_uid: str, owned: Owned, ownership: Ownership, mono: float) -> set[Slot]:
+        """What the API server said of an object of a run, which it was asked at that second."""
+        job = self._jobs.get(job_uid)
+        if job is None or self.is_settled(job_uid):
+            return set()
+        answers = self._owned.get(job_uid, {})
+        tries = answers[owned].tries + 1 if owned in answers else 1
+        self._owned[job_uid] = {**answers, owned: Answer(ownership, mono, tries)}
+        return {job.slot}
 
     def put_pods(self, job_uid: str, pods: Iterable[Pod], mono: float) -> set[Slot]:
         """All pods of a Job, as the API server itself lists them at that second: others of it are gone."""
@@ -165,6 +180,10 @@ class Store:
             self._pods_read[job_uid] = mono
             touched.add(job.slot)
         return touched
+
+    def pod(self, pod_uid: str) -> Pod | None:
+        """The latest known state of a pod."""
+        return self._pods.get(pod_uid)
 
     def job(self, job_uid: str) -> Job | None:
         """The latest known state of a Job."""
@@ -229,8 +248,12 @@ class Store:
             settled_runs=tuple(self._settled.get(slot, {}).values()),
             fresh=fresh,
             since=self._since.get(slot, {}),
-            refused=frozenset(uid for uid in active if mono < self._refused.get(uid, -1.0)),
+            refused=self._refused_of(active, mono) if self._refused else frozenset(),
         )
+
+    def _refused_of(self, active: tuple[str, ...], mono: float) -> frozenset[str]:
+        pods = (pod for job in active for pod in self._pods_of.of(job))
+        return frozenset(uid for uid in (*active, *pods) if mono < self._refused.get(uid, -1.0))
 
     def slots(self) -> tuple[Slot, ...]:
         """All slots that hold anything to be worked on."""
@@ -254,6 +277,7 @@ class Store:
             logs=tuple(self._logs.get(job_uid, {}).values()),
             export=self._exports.get(job_uid, Export.NONE),
             pods_read_at=self._pods_read.get(job_uid),
+            owned=self._owned.get(job_uid, {}),
         )
 
     def _settle(self, job_uid: str) -> None:
@@ -271,6 +295,7 @@ class Store:
         self._logs.pop(job_uid, None)
         self._pods_read.pop(job_uid, None)
         self._refused.pop(job_uid, None)
+        self._owned.pop(job_uid, None)
 
     def _unsettle(self, job: Job) -> None:
         settled = self._settled.get(job.slot)

@@ -21,6 +21,9 @@ Observe = Callable[[str, str, int, float], None]
 """Told after each call: verb, resource, status (0: none came), seconds; for a stream until it began."""
 
 MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
+"""Joins lists by the key of their items: owner references by uid. Only built-in kinds take it."""
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Resource:
 JOBS: Final = Resource("batch/v1", "jobs")
 PODS: Final = Resource("v1", "pods")
 EVENTS: Final = Resource("events.k8s.io/v1", "events")
+SECRETS: Final = Resource("v1", "secrets")
+CONFIG_MAPS: Final = Resource("v1", "configmaps")
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")
 
 
@@ -179,6 +184,14 @@ class Kube:
         """One merge patch; the object as it is now."""
         path = resource.path(namespace, name)
         request = Request("patch", resource.plural, path, "PATCH", body=body, media=MERGE)
+        return await self._call(request, resource)
+
+    async def patch_metadata(
+        self, resource: Resource, namespace: str, name: str, body: bytes, media: str = MERGE
+    ) -> bytes:
+        """One patch, answered with the object's metadata and nothing else of it (PartialObjectMetadata)."""
+        path = resource.path(namespace, name)
+        request = Request("patch", resource.plural, path, "PATCH", body=body, media=media, accept=_METADATA)
         return await self._call(request, resource)
 
     async def create(self, resource: Resource, namespace: str, body: bytes) -> bytes:

@@ -47,6 +47,7 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     media: str = "application/json"
+    accept: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class _Session:
                 ssl=identity.tls, limit=limit, keepalive_timeout=30, socket_factory=_socket
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"user-agent": "runherd", "accept": "application/json", "accept-encoding": "identity"},
+            headers={"user-agent": "runherd", "accept-encoding": "identity"},
             auto_decompress=False,
         )
 
@@ -196,6 +197,7 @@ class Wire:
         bearer = self.identity.bearer()
         for attempt in (1, 2):
             headers = {"authorization": bearer} if bearer else {}
+            headers["accept"] = request.accept
             if request.body is not None:
                 headers["content-type"] = request.media
             if attempt == 2:

@@ -1,7 +1,8 @@
-"""Carries out one Action: patch a Job, tell an Event, read a Job, make sure that one is gone.
+"""Carries out one Action: patch a Job or a pod, tell an Event, read a Job, make sure that one is gone.
 
-Owns how an Action looks on the wire. One call to the API server each (two to confirm an end), none if there
-is nothing to say. It never decides, never repeats, and adds nothing to what the Action asks for.
+Owns how an Action looks on the wire. One call to the API server each (two to confirm an end, up to three to
+own an object), none if there is nothing to say. It never decides, never repeats, and adds nothing to what the
+Action asks for.
 """
 
 import hashlib
@@ -12,8 +13,18 @@ from typing import Any, Final
 import msgspec
 
 from controller.core import contract
-from controller.core.actions import ConfirmGone, PatchJob, Presence, ReadPods, RefreshJob, TellJob
+from controller.core.actions import (
+    ConfirmGone,
+    OwnObject,
+    PatchJob,
+    PatchPod,
+    Presence,
+    ReadPods,
+    RefreshJob,
+    TellJob,
+)
 from controller.kube import errors
+from controller.kube.adoption import Adopted, Adoption
 from controller.kube.api import EVENTS, JOBS, PODS, Kube, micro_time
 
 ENDED: Final = frozenset({"Succeeded", "Failed"})
@@ -51,12 +62,13 @@ _SEEN = msgspec.json.Decoder(_Seen)
 
 
 class Writer:
-    """The only hand that writes Jobs and Events."""
+    """The only hand that writes Jobs, pods, Events, and the owners of a run's objects."""
 
     def __init__(
         self, kube: Kube, keys: contract.Keys, *, clock_wall: Callable[[], int], instance: str
     ) -> None:
         self._kube = kube
+        self._adoption = Adoption(kube, keys)
         self._reporter = f"{keys.domain}/runherd"  # two installations differ in their domain
         self._clock_wall = clock_wall
         self._instance = instance
@@ -72,6 +84,24 @@ class Writer:
             if _wrong_uid(e):
                 raise errors.NotFound(f"{action.namespace}/{action.name} is another Job by now: {e}") from e
             raise
+
+    async def patch_pod(self, action: PatchPod) -> bytes | None:
+        """The pod as it is now, None if nothing was asked. NotFound: another uid lives under the name."""
+        changes = {"labels": dict(action.labels), "annotations": dict(action.annotations)}
+        asked = {name: values for name, values in changes.items() if values}
+        if not asked:
+            return None
+        body = msgspec.json.encode({"metadata": {"uid": action.pod_uid, **asked}})
+        try:
+            return await self._kube.patch(PODS, action.namespace, action.name, body)
+        except (errors.Refused, errors.Conflict) as e:
+            if _wrong_uid(e):
+                raise errors.NotFound(f"{action.namespace}/{action.name} is another pod by now: {e}") from e
+            raise
+
+    async def own(self, action: OwnObject) -> Adopted:
+        """Whose the object is now, as far as the API server says."""
+        return await self._adoption.own(action)
 
     async def tell(self, action: TellJob) -> None:
         """One Event. Its name follows from what it says: told again, it is there already."""
@@ -164,7 +194,7 @@ def _merge_patch(action: PatchJob) -> dict[str, Any] | None:
 
 
 def _wrong_uid(error: errors.KubeError) -> bool:
-    """The Job was deleted and its name used again: 422 for a field that can't change, or a precondition."""
+    """It was deleted and its name used again: 422 for a field that can't change, or a precondition."""
     return (error.code == 422 and "metadata.uid" in str(error)) or "UID in precondition" in str(error)
 
 

@@ -54,7 +54,7 @@ FINISHED: Final[Mapping[Phase, tuple[Reason, ...]]] = {
         Reason.START_TIMEOUT,
         Reason.UNKNOWN,
     ),
-    Phase.REJECTED: (Reason.AGENT_BUSY, Reason.INVALID_RUN),
+    Phase.REJECTED: (Reason.AGENT_BUSY, Reason.OBJECT_MISSING, Reason.INVALID_RUN),
 }
 """Combinations that exist from the start, for alerts on their rate; the others appear when they occur."""
 

@@ -20,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 
 from controller import VERSION
 from controller.core.contract import TERMINAL, Phase, Reason
+from controller.core.snapshot import Ownership
 from controller.telemetry.labels import (
     EXPORT_OUTCOMES,
     FINISHED,
@@ -63,6 +64,11 @@ class Metrics:
         self._admissions = self._counter("admissions", "Runs admitted: their Jobs were unsuspended.")
         self._stops = self._counter("stops", "Runs stopped by us, by the reason given on the Job.", "reason")
         self._strays = self._gauge("stray_pods", "Pods with our labels of which no Job is known.")
+        self._owned = self._counter(
+            "owned_objects", "Secrets and ConfigMaps of runs that were asked for, by answer.", "answer"
+        )
+        for answer in Ownership:
+            self._owned.labels(answer)
         self._phases, self._reasons = Words(sorted(TERMINAL)), Words(Reason)
         for phase in Phase:
             self._runs.labels(phase)
@@ -90,6 +96,10 @@ class Metrics:
     def run_stopped(self, reason: str) -> None:
         """A Job was asked to end."""
         self._stops.labels(self._reasons.bound(reason)).inc()
+
+    def object_owned(self, answer: str) -> None:
+        """A Secret or ConfigMap of a run was asked for; see Ownership."""
+        self._owned.labels(answer).inc()
 
     # Work
 

@@ -6,9 +6,20 @@ from hypothesis import strategies as st
 
 from controller.core import admission, facts
 from controller.core.contract import SECOND, TERMINAL, Phase, Reason, Status
-from controller.core.model import Condition, Container, ContainerSpec, Ids, Job, Now, Pod, RunState, Wishes
+from controller.core.model import (
+    Condition,
+    Container,
+    ContainerSpec,
+    Ids,
+    Job,
+    Now,
+    Owned,
+    Pod,
+    RunState,
+    Wishes,
+)
 from controller.core.reconcile import reconcile
-from controller.core.snapshot import Attempt, Export, Facts, Ghost, Policy, Run, Snapshot
+from controller.core.snapshot import Answer, Attempt, Export, Facts, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog, LogState
 from tests.core.builders import (
     NAMESPACE,
@@ -195,6 +206,16 @@ def _facts_of(text, pods):
     return facts.encode(replace(seen, left_out=3 if "left out" in text else 0))
 
 
+_SECRET, _PROMPT = Owned("Secret", "run-secret"), Owned("ConfigMap", "run-prompt")
+_OWNED = st.sampled_from([(), (), (), (_SECRET,), (_PROMPT,), (_SECRET, _PROMPT)])
+_ANSWERS = st.sampled_from(
+    [None, None]
+    + [Answer(kind, NOW.mono, tries) for kind in Ownership for tries in (1, 5)]
+    + [Answer(kind, NOW.mono - 700, 9) for kind in Ownership]
+)
+_LABELS = st.sampled_from(
+    [None, None, Ids(), Ids("a-1", "r-other", "claude_k8s"), Ids("a-2", "", "other_k8s", "t-9")]
+)
 _EITHER = st.booleans()
 _ONE_IN_FIVE = st.integers(0, 4)
 _ONE_IN_TEN = st.integers(0, 9)
@@ -221,6 +242,7 @@ _DEADLINES = st.sampled_from([None, 1, 3600])
 _QUEUES = st.sampled_from(["", "", "", "gpus"])
 _FAILED = st.sampled_from([0, 0, 1, 7])
 _SUCCEEDED = st.sampled_from([0, 0, 1])
+_ACTIVE = st.sampled_from([0, 0, 1])
 _POD_COUNTS = st.sampled_from([0, 1, 1, 2, 3])
 _EXPORTS = st.sampled_from(Export)
 _RUN_COUNTS = st.sampled_from([1, 1, 2, 3, 4])
@@ -275,6 +297,7 @@ def pods(draw, job, number):
         created_at=draw(_POD_BIRTHS),
         slot=SLOT,
         job_uid="" if number < 0 and not draw(_ONE_IN_FIVE) else uid_of(job),
+        labels=draw(_LABELS),
         deleted_at=draw(_POD_DELETED),
         node=draw(_NODES),
         phase=draw(_POD_PHASES),
@@ -315,6 +338,8 @@ def jobs(draw, name, of=()):
         deadline_seconds=draw(_DEADLINES),
         external_queue=draw(_QUEUES),
         specs=draw(_SPECS),
+        owned=draw(_OWNED),
+        active=draw(_ACTIVE),
         conditions=conditions,
         started_at=draw(_TIMES) if not suspended or draw(_EITHER) else None,
         failed=draw(_FAILED),
@@ -328,25 +353,35 @@ def runs(draw, name):
     known = [pod.uid for pod in own] + [uid_of("gone-0")]
     read = [draw(logs(uid)) for uid in known if draw(_EITHER)]
     read_at = draw(st.sampled_from([None, 0.0, 1e9]))
-    return Run(draw(jobs(name, own)), own, tuple(read), draw(_EXPORTS), read_at)
+    job = draw(jobs(name, own))
+    answers = {owned: answer for owned in job.owned if (answer := draw(_ANSWERS)) is not None}
+    return Run(job, own, tuple(read), draw(_EXPORTS), read_at, answers)
 
 
 @st.composite
 def policies(draw):
-    return Policy(agent_concurrency=draw(_LIMITS), tracing=draw(_EITHER))
+    return Policy(agent_concurrency=draw(_LIMITS), tracing=draw(_EITHER), own_secrets=draw(_EITHER))
 
 
 def _calm(run):
-    """Nothing of a run that waits has ever run, and the pods of the others have been read."""
+    """Nothing of a run that waits has ever run, pods of the others have been read, all objects asked for."""
+    answers = {owned: replace(run.owned.get(owned, _ADOPTED), at=NOW.mono) for owned in run.job.owned}
+    run = replace(run, owned=answers)
     if not admission.is_waiting(run.job):
         return replace(run, pods_read_at=1e9)
     status = {name: text for name, text in run.job.status.items() if name != Status.FACTS}
-    return Run(replace(run.job, status=status), export=run.export)
+    return Run(replace(run.job, status=status, active=0), export=run.export, owned=answers)
 
 
+_ADOPTED = Answer(Ownership.ADOPTED, NOW.mono)
 _WAITING = {
     name: st.sampled_from(
-        [make_waiting(name), make_waiting(name, run="r-same"), make_waiting(name, created=5)]
+        [
+            make_waiting(name),
+            make_waiting(name, run="r-same"),
+            make_waiting(name, created=5),
+            make_waiting(name, owned=(_SECRET,)),
+        ]
     )
     for name in ("run-0", "run-1", "run-2", "run-3")
 }

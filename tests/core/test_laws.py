@@ -9,6 +9,7 @@ from controller.core import admission
 from controller.core.actions import ExportTrace, FollowLog, PatchJob, RefreshJob
 from controller.core.contract import RANK, RESULT_INLINE_MAX, TERMINAL, Keys, Phase, Status
 from controller.core.reconcile import RULES, reconcile
+from controller.core.snapshot import Ownership
 from tests.core.strategies import NOW, policies, snapshots
 from tests.core.world import after
 
@@ -118,11 +119,13 @@ def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
     left = after(seen, plan, NOW)
     before = {run.job.uid: run.job for run in seen.runs}
     behind = {run.job.uid: run.job for run in left.runs}
+    known = {run.job.uid: run for run in seen.runs}
     for patch in patches(plan):
         job = before[patch.job_uid]
         keeps_to_what_is_ours(patch)
         moves_forward_only(patch, job)
         ends_whole(patch, behind[patch.job_uid])
+        starts_whole(patch, known[patch.job_uid], policy)
     assert len({patch.job_uid for patch in patches(plan)}) == len(patches(plan))
     # Whether a ghost is gone is not known yet when the other actions are carried out.
     held = places(replace(left, ghosts=seen.ghosts, strays=seen.strays))
@@ -146,6 +149,14 @@ def moves_forward_only(patch, job):
         assert set(patch.annotations) == {KEYS.status(Status.TRACE_EXPORTED)}
     if phase is not None and job.phase is not None:
         assert RANK[Phase(phase)] >= RANK[job.phase]
+
+
+def starts_whole(patch, run, policy):
+    """No run is started before each of its objects has answered."""
+    if patch.spec.get("suspend") is False:
+        checked = [owned for owned in run.job.owned if policy.own_secrets or owned.kind != "Secret"]
+        answers = {run.owned[owned].ownership for owned in checked}
+        assert answers <= {Ownership.ADOPTED, Ownership.REFUSED, Ownership.FORBIDDEN}
 
 
 def ends_whole(patch, left):

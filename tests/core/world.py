@@ -10,12 +10,15 @@ from controller.core.actions import (
     ConfirmGone,
     ExportTrace,
     FollowLog,
+    OwnObject,
     PatchJob,
+    PatchPod,
     ReadPods,
     RefreshJob,
 )
 from controller.core.contract import Keys, Status
-from controller.core.snapshot import Export
+from controller.core.model import Ids, Owned
+from controller.core.snapshot import Answer, Export, Ownership
 from controller.core.transcript import AgentLog, AttemptLog, LogState
 
 _SPEC_FIELDS = {
@@ -58,20 +61,29 @@ def _carried_out(seen, action, mono):
 
 
 def _touched(run, action, mono):
-    match action:
-        case PatchJob():
-            return _patched(run, action)
-        case FollowLog():
-            return _followed(run, action)
-        case ExportTrace():
-            return replace(run, export=Export.PENDING)
-        case ReadPods():
-            return replace(run, pods_read_at=mono)
-        case _:
-            return run
+    made = _MADE.get(type(action))
+    return made(run, action, mono) if made else run
 
 
-def _patched(run, patch):
+def _adopted(run, action, mono):
+    answer = Answer(Ownership.ADOPTED, mono)
+    return replace(run, owned={**run.owned, Owned(action.kind, action.name): answer})
+
+
+def _labelled(run, patch, _mono):
+    pods = (_with_labels(pod, patch) if pod.uid == patch.pod_uid else pod for pod in run.pods)
+    return replace(run, pods=tuple(pods))
+
+
+def _with_labels(pod, patch):
+    keys = Keys()
+    names = {"agent": keys.agent_id, "run": keys.run_id, "adapter": keys.adapter_type}
+    names |= {"task": keys.task_id, "session": keys.session_id, "company": keys.company_id}
+    labels = {**pod.labels.labels(keys), **patch.labels}
+    return replace(pod, labels=Ids(**{name: labels.get(key, "") for name, key in names.items()}))
+
+
+def _patched(run, patch, _mono):
     prefix = Keys().status_prefix
     own = {key.removeprefix(prefix): value for key, value in patch.annotations.items()}
     if Status.RESULT in own:
@@ -83,7 +95,18 @@ def _patched(run, patch):
     return replace(run, job=replace(run.job, status=status, template_labels=labels, version=version, **spec))
 
 
-def _followed(run, follow):
+def _followed(run, follow, _mono):
     known = run.log(follow.pod_uid) or AttemptLog(follow.pod_uid, LogState.READING, AgentLog())
     others = tuple(log for log in run.logs if log.pod_uid != follow.pod_uid)
     return replace(run, logs=(*others, replace(known, final=follow.ended)))
+
+
+_MADE = {
+    PatchJob: _patched,
+    PatchPod: _labelled,
+    OwnObject: _adopted,
+    FollowLog: _followed,
+    ExportTrace: lambda run, _action, _mono: replace(run, export=Export.PENDING),
+    ReadPods: lambda run, _action, mono: replace(run, pods_read_at=mono),
+}
+"""What each action makes of the run that it is about."""

@@ -14,12 +14,13 @@ from controller.core.actions import PatchJob, Presence, TellJob
 from controller.core.contract import SECOND, Keys
 from controller.core.model import Now
 from controller.core.parse import Parser
-from controller.core.snapshot import Policy
+from controller.core.snapshot import Ownership, Policy
 from controller.engine import loops
 from controller.engine.parts import Parts
 from controller.engine.queue import WorkQueue
 from controller.engine.store import Store
 from controller.kube import errors
+from controller.kube.adoption import Adopted
 from controller.kube.informer import Gone, Synced, Upsert
 from controller.kube.writer import _merge_patch
 from tests.core.builders import NOON, job_json, pod_json, raw, uid_of
@@ -47,6 +48,8 @@ class Cluster:
         self.jobs = {}
         self.pods = {}
         self.patches = []
+        self.objects = {}
+        """(kind, name) -> what is said of a Secret or ConfigMap; missing if it is not here."""
         self.told = []
         self.calls = []
         self.version = 100
@@ -58,6 +61,12 @@ class Cluster:
         job = merged(job_json(name), changes)
         self._save(job)
         return job
+
+    def add_pod(self, job="run-1", **changes):
+        """A pod that no watch shows."""
+        pod = {**merged(pod_json(f"{job}-x", job=job), changes), "job": uid_of(job)}
+        self.pods[pod["metadata"]["uid"]] = pod
+        return pod
 
     def _save(self, job):
         self.version += 1
@@ -89,6 +98,20 @@ class Cluster:
         self._save(merged(job, _merge_patch(replace(action, version=""))))
         self.lost(action)
         return raw(self.jobs[action.job_uid])
+
+    async def patch_pod(self, action):
+        await self._called(action)
+        pod = self.pods.get(action.pod_uid)
+        if pod is None:
+            raise errors.NotFound(action.name)
+        self.version += 1
+        pod["metadata"]["labels"] |= action.labels
+        pod["metadata"]["resourceVersion"] = str(self.version)
+        return raw(pod)
+
+    async def own(self, action):
+        await self._called(action)
+        return self.objects.get((action.kind, action.name), Adopted(Ownership.MISSING))
 
     async def tell(self, action):
         await self._called(action)

@@ -3,7 +3,7 @@ import json
 import pytest
 from aiohttp import web
 
-from controller.core.actions import ConfirmGone, PatchJob, Presence, RefreshJob, TellJob
+from controller.core.actions import ConfirmGone, PatchJob, PatchPod, Presence, RefreshJob, TellJob
 from controller.core.contract import Keys
 from controller.kube import errors
 from controller.kube.api import EVENTS
@@ -137,6 +137,42 @@ async def test_the_words_for_another_uid_are_told_from_the_rest(script, code, re
         with pytest.raises(errors.KubeError) as caught:
             await writer.patch_job(PatchJob("ns", "run", "x", annotations={"a": "b"}))
     assert type(caught.value) is want
+
+
+@pytest.fixture
+def live_pod(cluster):
+    """The uid of a pod."""
+    a_pod(cluster, "pod", "uid-1", "Running")
+    return cluster.get("pods", "default", "pod")["metadata"]["uid"]
+
+
+async def test_a_pod_gets_labels_and_annotations_and_nothing_else(cluster, writer, live_pod):
+    before = cluster.get("pods", "default", "pod")
+    patch = PatchPod("default", "pod", live_pod, "uid-1", {KEYS.run_id: "r"}, {KEYS.run_id: "r/"}, "label")
+    reply = json.loads(await writer.patch_pod(patch))
+    after = cluster.get("pods", "default", "pod")
+    assert reply == after
+    assert after["metadata"]["labels"] == before["metadata"]["labels"] | {KEYS.run_id: "r"}
+    assert after["metadata"]["annotations"] == {KEYS.run_id: "r/"}
+    assert (after["spec"], after["status"]) == (before["spec"], before["status"])
+
+
+async def test_nothing_is_sent_to_a_pod_if_nothing_is_asked_for(cluster, writer, live_pod):
+    assert await writer.patch_pod(PatchPod("default", "pod", live_pod, "uid-1")) is None
+    assert cluster.requests.total() == 0
+
+
+@pytest.mark.parametrize("uid", ["another", ""], ids=["whose name was used again", "that is gone"])
+async def test_there_are_no_labels_for_a_pod(cluster, writer, live_pod, uid):
+    if not uid:
+        cluster.delete("pods", "default", "pod", gracePeriodSeconds=0)
+    with pytest.raises(errors.NotFound):
+        await writer.patch_pod(PatchPod("default", "pod", uid or live_pod, "uid-1", {KEYS.run_id: "r"}))
+
+
+async def test_a_label_that_breaks_a_rule_is_refused(writer, live_pod):
+    with pytest.raises(errors.Refused):
+        await writer.patch_pod(PatchPod("default", "pod", live_pod, "uid-1", {KEYS.run_id: "?"}))
 
 
 async def events(kube):

@@ -56,7 +56,7 @@ def _admit(run: Run, verdict: Standing, now: Now, policy: Policy) -> Iterable[Pa
         policy,
         why="admit",
         spec={"suspend": False},
-        template_labels=_missing_labels(run.job, keys_of(policy.domain)),
+        template_labels=_wrong_labels(run.job, keys_of(policy.domain)),
     )
     return patch, *_tell_oddities(run.job), _tell(run.job, "Admitted", "The run has been started.")
 
@@ -73,18 +73,13 @@ def _tell_oddities(job: Job) -> list[TellJob]:
     return [_tell(job, "OddInput", f"{odd.where}: {odd.what}", warning=True) for odd in job.oddities]
 
 
-def _missing_labels(job: Job, keys: Keys) -> dict[str, str]:
-    """Identity labels of the Job that its pod template lacks: pods of a run carry its labels."""
-    own = {
-        keys.agent_id: job.ids.agent,
-        keys.run_id: job.ids.run,
-        keys.adapter_type: job.ids.adapter,
-        keys.task_id: job.ids.task,
-        keys.session_id: job.ids.session,
-        keys.company_id: job.ids.company,
-    }
+def _wrong_labels(job: Job, keys: Keys) -> dict[str, str]:
+    """Identity labels that the pod template lacks, or has otherwise than its Job.
+
+    Pods of a run carry its labels: with another agent's, one would hold that agent's place without its Job.
+    """
     present = dict(job.template_labels)
-    return {key: value for key, value in own.items() if value and key not in present}
+    return {key: value for key, value in job.ids.labels(keys).items() if present.get(key) != value}
 
 
 def _tell(job: Job, reason: str, note: str, *, warning: bool = False) -> TellJob:

@@ -47,9 +47,16 @@ def test_admission_is_one_patch_with_the_first_phase():
 
 
 def test_admission_gives_the_template_the_labels_that_it_lacks():
-    labels = ((KEYS.run_id, "r-run-1"), (KEYS.agent_id, "another"))
+    labels = ((KEYS.run_id, "r-run-1"), (KEYS.agent_id, "a-1"), (KEYS.session_id, "only here"))
     patch = patch_of(plan_for(make_run(make_waiting(template_labels=labels))))
     assert patch.template_labels == {KEYS.adapter_type: "claude_k8s", KEYS.task_id: "t-1"}
+
+
+def test_no_pod_is_started_under_the_label_of_another_agent():
+    own = make_ids(run="r-run-1")
+    labels = tuple({**own.labels(KEYS), KEYS.agent_id: "another"}.items())
+    patch = patch_of(plan_for(make_run(make_waiting(template_labels=labels))))
+    assert patch.template_labels == {KEYS.agent_id: "a-1"}
 
 
 def test_who_must_wait_is_told_once_and_without_a_heartbeat():
