@@ -35,6 +35,8 @@ MERGE_KEYS = {
 MERGED_SETS = {"finalizers"}
 _decode, _encode = msgspec.json.decode, msgspec.json.encode
 ORDER, DELETE_FROM = "$setElementOrder/", "$deleteFromPrimitiveList/"
+DIRECTIVES = {"$patch": ("replace", "delete", "merge"), "$retainKeys": None}
+"""What a strategic merge knows besides fields, and the values that it takes."""
 
 
 def copied(value: Any) -> Any:
@@ -61,11 +63,22 @@ def strategic(target: Any, patch: Any, field: str = "") -> Any:
         return _strategic_list(target if isinstance(target, list) else [], patch, field)
     if not isinstance(patch, dict):
         return patch
+    _check_directives(patch)
     if patch.get("$patch") == "replace":
         return {key: value for key, value in patch.items() if key != "$patch"}
     if patch.get("$patch") == "delete":
         return {}
     return _strategic_object(dict(target) if isinstance(target, dict) else {}, patch)
+
+
+def _check_directives(patch: JSON) -> None:
+    """501 for what a real server may understand, and this one does not."""
+    for key, value in patch.items():
+        if not key.startswith("$") or key.startswith((ORDER, DELETE_FROM)):
+            continue
+        known = DIRECTIVES.get(key, ())
+        if known is not None and value not in known:
+            raise errors.not_modelled(f"{key}: {value} of a strategic merge patch")
 
 
 def _strategic_object(result: JSON, patch: JSON) -> JSON:

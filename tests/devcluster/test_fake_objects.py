@@ -189,6 +189,13 @@ async def test_strategic_merge_adds_an_owner_beside_the_others(api):
     assert [owner["uid"] for owner in body["metadata"]["ownerReferences"]] == ["2", "1"]
 
 
+@pytest.mark.parametrize("body", [{"$patch": "explode"}, {"$unheard": 1}, {"metadata": {"$of": []}}], ids=str)
+async def test_what_is_not_known_of_strategic_merge_is_not_made_up(api, body):
+    await api.post("/api/v1/namespaces/default/secrets", secret())
+    status, told = await api.patch("/api/v1/namespaces/default/secrets/s", body, STRATEGIC)
+    assert (status, told["reason"]) == (501, "NotImplemented")
+
+
 async def test_metadata_only_answers_show_no_secret(api):
     await api.post("/api/v1/namespaces/default/secrets", secret())
     accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

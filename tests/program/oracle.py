@@ -4,7 +4,8 @@ S1  nothing is deleted by us
 S2  per slot, never more places held than its limit
 S3  phases move forward only, a terminal phase never changes, a result is written once
 S4  what is written about a Job was computed from that Job's own uid
-S5  we touch our own keys only, and of the spec four fields
+S5  we touch our own keys only, and of the spec four fields; of a pod the labels of its run; of a Secret or
+    ConfigMap only its owners, to which we add a Job that is there
 """
 
 import json
@@ -105,7 +106,9 @@ class Judge:
         if ours and write.verb.startswith("delete"):
             self._say(write, "S1: deleted by us")
         if write.kind not in ("Job", "Pod"):
-            if ours and write.kind not in ("Lease", "Event"):
+            if ours and write.kind in ("Secret", "ConfigMap"):
+                self._owns(write)
+            elif ours and write.kind not in ("Lease", "Event"):
                 self._say(write, "S5: not ours to write")
             return
         self._keep(write)
@@ -181,13 +184,43 @@ class Judge:
 
     # S5
 
+    def _owns(self, write):
+        before, after = (write.previous.object, write.object) if write.previous else ({}, write.object)
+        added = [owner for owner in _owners(after) if owner not in _owners(before)]
+        mine = len(added) == 1 and added[0]["uid"] in self._jobs and not added[0].get("controller")
+        kept = all(owner in _owners(after) for owner in _owners(before))
+        if not (mine and kept and _but_owners(before) == _but_owners(after)):
+            self._say(write, "S5: more than the owners of a run's object was changed")
+
     def _own_keys(self, write):
-        if write.kind != "Job" or write.previous is None:
+        if write.kind == "Pod" and write.previous is not None:
+            if _but_ids(write.previous.object) != _but_ids(write.object):
+                self._say(write, "S5: more than the ids of a pod was changed")
+        elif write.kind != "Job" or write.previous is None:
             self._say(write, "S5: not ours to write")
         elif _foreign(write.previous.object, starts=_starts(write)) != _foreign(
             write.object, starts=_starts(write)
         ):
             self._say(write, "S5: something that is not ours was changed")
+
+
+def _owners(obj):
+    return obj.get("metadata", {}).get("ownerReferences") or []
+
+
+def _but_owners(obj):
+    meta = obj.get("metadata", {}).items()
+    kept = {key: value for key, value in meta if key not in ("resourceVersion", "ownerReferences")}
+    return {**obj, "metadata": kept}
+
+
+def _but_ids(pod):
+    """A pod without the labels and annotations that say whose run it is."""
+    meta = {key: value for key, value in pod["metadata"].items() if key not in _ALWAYS}
+    for name in ("labels", "annotations"):
+        own = pod["metadata"].get(name) or {}
+        meta[name] = {key: value for key, value in own.items() if not key.startswith(KEYS.host_prefix)}
+    return {**pod, "metadata": meta}
 
 
 def _foreign(job, *, starts):
