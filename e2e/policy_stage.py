@@ -19,7 +19,7 @@ SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.1
 JSON = "application/json"
 BY_POLICY = "ValidatingAdmissionPolicy"
-TEMPLATES = ("policy-jobs", "policy-secrets", "rbac", "serviceaccount")
+TEMPLATES = ("policy-jobs", "policy-secrets", "policy-configmaps", "rbac", "serviceaccount")
 ROLES = "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/{}"
 EVERYTHING_OF_RUNS = [
     {"apiGroups": ["batch"], "resources": ["jobs", "jobs/status"], "verbs": ["*"]},

@@ -152,6 +152,57 @@ def test_the_controller_owns_no_secret_that_another_controls(policy_stage, secre
         patch_secret(policy_stage, {"metadata": {"ownerReferences": None}})
 
 
+# The controller's account and ConfigMaps
+
+
+@pytest.fixture
+def config_map(policy_stage):
+    """Of a run that is there, and whose label it carries; removed in the end."""
+    stage = policy_stage
+    owner = stage.submit("owner")
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": "owner", "uid": owner["metadata"]["uid"]}
+    labels = {stage.key("run-id"): "owner-run-id"}
+    made = {"metadata": {"name": "files", "labels": labels}, "data": {"prompt": "hello"}}
+    stage.admin.create("configmaps", stage.namespace, made)
+    yield reference
+    stage.admin.delete("configmaps", stage.namespace, "files")
+    stage.admin.delete("jobs", stage.namespace, "owner")
+    stage.until(lambda: stage.job("owner") is None)
+
+
+def patch_config_map(stage, body, media=MERGE):
+    return stage.controller.call("PATCH", path("configmaps", stage.namespace, "files"), body, media)
+
+
+def test_the_controller_adds_itself_to_the_owners_of_a_config_map(policy_stage, config_map):
+    assert patch_config_map(policy_stage, {})["metadata"]["labels"]
+    for _ in range(2):
+        patch_config_map(policy_stage, own(config_map | {"blockOwnerDeletion": False}), STRATEGIC)
+    found = policy_stage.admin.get("configmaps", policy_stage.namespace, "files")["metadata"]
+    assert [reference["kind"] for reference in found["ownerReferences"]] == ["Job"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"prompt": "bye"}},
+        {"binaryData": {"more": "Ynll"}},
+        {"immutable": True},
+        {"metadata": {"labels": {"example.com/x": "y"}}},
+    ],
+    ids=["its data", "more data", "for ever", "a label"],
+)
+def test_the_controller_changes_nothing_else_of_a_config_map(policy_stage, config_map, body):
+    with pytest.raises(Refused, match="may change nothing of a ConfigMap but") as refused:
+        patch_config_map(policy_stage, body)
+    assert refused.value.code == 403
+
+
+def test_the_controller_adds_no_other_owner_to_a_config_map(policy_stage, config_map):
+    with pytest.raises(Refused, match="may only add a Job"):
+        patch_config_map(policy_stage, own(config_map | {"controller": True}))
+
+
 # What the account may do at all
 
 

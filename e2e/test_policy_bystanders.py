@@ -36,7 +36,7 @@ def patch_spec(stage, client, name, **fields):
 # The policies themselves
 
 
-@pytest.mark.parametrize("guarded", ["jobs", "secrets"])
+@pytest.mark.parametrize("guarded", ["jobs", "secrets", "configmaps"])
 def test_the_api_server_finds_no_fault_in_the_policies(policy_stage, guarded):
     where = f"{POLICIES}/{policy_stage.system}-runherd-{guarded}"
 

@@ -76,7 +76,7 @@ def test_it_warns_of(given, words):
 
 
 def test_there_is_nothing_to_warn_of_where_all_is_as_it_should_be():
-    given = {"image": {"repository": "registry.example.com/runherd"}}
+    given = {"image": {"repository": "registry.example.com/runherd"}, "ownSecrets": False}
     assert "Please note" not in rendering.notes(given)
 
 

@@ -16,6 +16,11 @@ pytestmark = pytest.mark.chart
 POLICY = "ValidatingAdmissionPolicy"
 BINDING = "ValidatingAdmissionPolicyBinding"
 SECRETS = {"ownSecrets": True}
+OWNED = {
+    "secrets": ("data", "stringData", "type", "immutable"),
+    "configmaps": ("data", "binaryData", "immutable"),
+}
+"""What an object of each kind consists of besides metadata."""
 KEYS = Keys()
 IDS = {KEYS.agent_id, KEYS.run_id, KEYS.adapter_type, KEYS.company_id, KEYS.task_id, KEYS.session_id}
 ASKED = re.compile(
@@ -31,8 +36,14 @@ WRONG = {
 
 
 def policy(guarded="jobs", **values):
-    """The policy for Jobs or for Secrets."""
+    """The policy for Jobs, Secrets or ConfigMaps."""
     found = rendering.of_kind(POLICY, values | SECRETS)
+    (one,) = [each for each in found if each["metadata"]["name"].endswith(f"-{guarded}")]
+    return one["spec"]
+
+
+def binding(guarded="jobs", **values):
+    found = rendering.of_kind(BINDING, values)
     (one,) = [each for each in found if each["metadata"]["name"].endswith(f"-{guarded}")]
     return one["spec"]
 
@@ -43,19 +54,37 @@ def variable(name, **values):
 
 
 def test_runs_are_guarded_unless_it_is_switched_off():
-    (found,) = rendering.of_kind(POLICY)
-    assert found["metadata"]["name"] == "runherd-system-herd-runherd-jobs"
+    names = {found["metadata"]["name"] for found in rendering.of_kind(POLICY)}
+    assert "runherd-system-herd-runherd-jobs" in names
     assert rendering.of_kind(POLICY, {"policy": {"enabled": False}}) == []
     assert rendering.of_kind(BINDING, {"policy": {"enabled": False}}) == []
 
 
-def test_the_account_is_held_to_owner_references_where_it_may_patch_secrets():
-    assert len(rendering.of_kind(POLICY, SECRETS)) == 2
-    (condition,) = policy("secrets")["matchConditions"]
+def test_there_is_a_policy_for_each_kind_that_the_account_may_patch():
+    guarded = [found["metadata"]["name"].rpartition("-")[2] for found in rendering.of_kind(POLICY, SECRETS)]
+    assert sorted(guarded) == ["configmaps", "jobs", "secrets"]
+    without = rendering.of_kind(POLICY, {"ownSecrets": False})
+    assert sorted(found["metadata"]["name"].rpartition("-")[2] for found in without) == ["configmaps", "jobs"]
+
+
+@pytest.mark.parametrize("guarded", OWNED)
+def test_the_account_is_held_to_owner_references_of_what_it_may_patch(guarded):
+    (condition,) = policy(guarded)["matchConditions"]
     account = f"system:serviceaccount:{rendering.NAMESPACE}:{rendering.NAME}"
     assert condition["expression"] == f"request.userInfo.username == {json.dumps(account)}"
-    named = policy("secrets", serviceAccount={"create": False, "name": "mine"})
+    named = policy(guarded, serviceAccount={"create": False, "name": "mine"})
     assert ":mine" in named["matchConditions"][0]["expression"]
+    (rule,) = policy(guarded)["matchConstraints"]["resourceRules"]
+    assert (rule["resources"], "UPDATE" in rule["operations"]) == ([guarded], True)
+
+
+@pytest.mark.parametrize(("guarded", "content"), OWNED.items())
+def test_all_that_is_in_it_is_guarded(guarded, content):
+    first = policy(guarded)["validations"][0]["expression"]
+    fixed = re.findall(r"object\.(\S+) == oldObject\.(\S+)", first)
+    assert all(new == old for new, old in fixed)
+    named = {new.replace("?", "").removeprefix("metadata.") for new, _ in fixed}
+    assert named == {*content, "labels", "annotations", "finalizers"}
 
 
 def test_each_policy_has_a_binding_that_denies():
@@ -69,8 +98,8 @@ def test_each_policy_has_a_binding_that_denies():
 
 
 def test_only_the_namespaces_that_are_watched_are_guarded():
-    assert "matchResources" not in rendering.only(BINDING)["spec"]
-    selector = rendering.only(BINDING, {"watchNamespaces": ["a", "b"]})["spec"]["matchResources"]
+    assert "matchResources" not in binding()
+    selector = binding(watchNamespaces=["a", "b"])["matchResources"]
     (expression,) = selector["namespaceSelector"]["matchExpressions"]
     assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["a", "b"]}
 
@@ -112,7 +141,7 @@ def test_the_name_of_an_account_is_text_whatever_it_consists_of(name):
     assert json.loads(written) == [name]
 
 
-@pytest.mark.parametrize("guarded", ["jobs", "secrets"])
+@pytest.mark.parametrize("guarded", ["jobs", *OWNED])
 def test_who_is_refused_reads_where_and_why_on_one_line(guarded):
     for validation in policy(guarded, policy={"requireSuspend": True})["validations"]:
         assert validation["reason"] in ("Forbidden", "Invalid")

@@ -10,7 +10,7 @@ import pytest_asyncio
 from controller.kube import api
 from devcluster.fake import requests
 from tests.chart import rendering
-from tests.program.runs import HOOKS, KEYS, NAMESPACE, make_run, replay
+from tests.program.runs import HOOKS, KEYS, NAMESPACE, SUBAGENT, make_run, replay
 from tests.program.stage import LEASE, stage
 
 pytestmark = [pytest.mark.chart, pytest.mark.asyncio(loop_scope="module")]
@@ -19,9 +19,7 @@ POLICY = ("report", f"status.{KEYS.domain}", "runs")
 """No object: how the admission policies know the controller."""
 OWN_SECRETS = ("patch", "", "secrets")
 NOT_YET = {
-    ("patch", "", "pods"),
     ("create", "", "configmaps"),
-    ("patch", "", "configmaps"),
     ("list", "", "events"),
     ("patch", "events.k8s.io", "events"),
 }
@@ -31,12 +29,18 @@ METHODS = {
     "watch": "watch",
     "get": "get",
     "patch": "patch",
+    "patch_metadata": "patch",
     "create": "create",
     "replace": "update",
 }
 """The methods of `Kube` that take a resource, and their verbs."""
 WATCHED = (api.JOBS, api.PODS)
 """What an informer's `_resource` may be."""
+OWNED = (api.SECRETS, api.CONFIG_MAPS)
+"""What an adoption's `resource` may be."""
+
+
+VARIABLES = {"self._resource": WATCHED, "resource": OWNED}
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,17 @@ def arrivals():
         yield arrived
 
 
+def owning(world):
+    """A run with objects of its own, whose pod lacks its labels."""
+    for plural, name in (("secrets", "owning-key"), ("configmaps", "owning-files")):
+        labels = {KEYS.run_id: "r-owning"}
+        world.cluster.create(plural, {"metadata": {"namespace": NAMESPACE, "name": name, "labels": labels}})
+    sources = [{"secretRef": {"name": "owning-key"}}, {"configMapRef": {"name": "owning-files"}}]
+    job = make_run("owning", replay(SUBAGENT, 0.4), agent="c", suspend=False, container={"envFrom": sources})
+    job["spec"]["template"]["metadata"] = {}
+    yield job
+
+
 async def play(folder, **settings):
     """A controller's life: runs, one that waits, one that is deleted while it runs, a stop."""
     with arrivals() as arrived:
@@ -78,9 +93,10 @@ async def play(folder, **settings):
             world.submit(
                 make_run("deleted", replay(HOOKS, 0.2), agent="b"), make_run("behind", "true", agent="b")
             )
+            world.submit(*owning(world))
             await world.started("deleted")
             world.cluster.delete("jobs", NAMESPACE, "deleted")
-            await world.published("first", "second", "behind")
+            await world.published("first", "second", "behind", "owning")
             assert await controller.stop() == 0
     return arrived
 
@@ -161,7 +177,7 @@ def calls_in_the_code():
 def rights_of(method, first):
     if method == "log":
         return {("get", "", "pods/log")}
-    resources = [vars(api)[first]] if first in vars(api) else WATCHED
+    resources = [vars(api)[first]] if first in vars(api) else VARIABLES[first]
     return {(METHODS[method], group_of(resource), resource.plural) for resource in resources}
 
 

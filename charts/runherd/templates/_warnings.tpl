@@ -8,7 +8,7 @@
 * Runs in other namespaces than {{ join ", " .Values.watchNamespaces }} are not seen: they stay suspended, and nothing says so.
 {{- end }}
 {{- if not .Values.policy.enabled }}
-* policy.enabled is off: whoever may change Jobs can forge status.{{ .Values.config.labelDomain }}/* annotations, and start runs past their queue.
+* policy.enabled is off: whoever may change Jobs can forge status.{{ .Values.config.labelDomain }}/* annotations, and start runs past their queue; and nothing holds the controller's account to owner references where it may patch ConfigMaps{{ if .Values.ownSecrets }} and Secrets{{ end }}.
 {{- end }}
 {{- if not .Values.config.leaderElection }}
 * config.leaderElection is off: make sure that no other controller looks after the same Jobs.
