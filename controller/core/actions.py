@@ -33,7 +33,7 @@ class PatchPod:
     name: str
     pod_uid: str
     job_uid: str
-    labels: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     why: str = ""
     """The purpose, of a bounded set."""

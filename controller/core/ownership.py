@@ -9,7 +9,7 @@ from typing import Final
 from controller.core.actions import OwnObject, TellJob
 from controller.core.contract import clip, keys_of
 from controller.core.model import Job, Owned
-from controller.core.snapshot import Answer, Ownership, Policy, Run
+from controller.core.snapshot import Asked, Ownership, Policy, Run
 
 SETTLED: Final = frozenset({Ownership.ADOPTED, Ownership.REFUSED, Ownership.FORBIDDEN})
 """Answers that are final: the object is there, or is nothing that we may know of."""
@@ -59,7 +59,7 @@ def rejection(run: Run, policy: Policy) -> str:
     return clip(f"{listed} was not there within {waited}: submit the run again, and create it with it.")
 
 
-def pause(answer: Answer, *, gated: bool) -> float:
+def pause(answer: Asked, *, gated: bool) -> float:
     """Seconds after such an answer until the same is asked again: longer each time, within bounds."""
     longest = _UNKNOWN_MOST
     if _is_missing(answer):
@@ -99,7 +99,7 @@ def _tries(run: Run, owned: Owned) -> int:
     return run.owned[owned].tries if owned in run.owned else 0
 
 
-def _is_missing(answer: Answer) -> bool:
+def _is_missing(answer: Asked) -> bool:
     return answer.ownership is Ownership.MISSING
 
 

@@ -59,7 +59,7 @@ class Ownership(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Asked:
     """One such answer. A restart has none, and asks again: asking changes nothing twice."""
 
     ownership: Ownership
@@ -80,7 +80,7 @@ class Run:
     export: Export = Export.NONE
     pods_read_at: float | None = None
     """Monotonic second at which the pods were last read from the API server itself, None if never."""
-    owned: Mapping[Owned, Answer] = field(default_factory=dict)
+    owned: Mapping[Owned, Asked] = field(default_factory=dict)
     """What is known of the objects of this run; those that are not named have not been asked for."""
 
     def pods_read_since(self, mono: float) -> bool:

@@ -15,7 +15,7 @@ from controller.core import admission
 from controller.core.contract import LIVE, TERMINAL, Phase
 from controller.core.model import Ids, Job, Owned, Pod, Slot
 from controller.core.rules import concluding
-from controller.core.snapshot import Answer, Export, Ghost, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import Asked, Export, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.departed import Departed
 from controller.engine.groups import Groups
@@ -53,7 +53,7 @@ class Store:
         self._doubts: set[str] = set()
         self._pods_read: dict[str, float] = {}
         self._refused: dict[str, float] = {}
-        self._owned: dict[str, dict[Owned, Answer]] = {}
+        self._owned: dict[str, dict[Owned, Asked]] = {}
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
@@ -167,7 +167,7 @@ class Store:
             return set()
         answers = self._owned.get(job_uid, {})
         tries = answers[owned].tries + 1 if owned in answers else 1
-        self._owned[job_uid] = {**answers, owned: Answer(ownership, mono, tries)}
+        self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
         return {job.slot}
 
     def put_pods(self, job_uid: str, pods: Iterable[Pod], mono: float) -> set[Slot]:

@@ -19,7 +19,7 @@ from controller.core.model import (
     Wishes,
 )
 from controller.core.reconcile import reconcile
-from controller.core.snapshot import Answer, Attempt, Export, Facts, Ghost, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import Asked, Attempt, Export, Facts, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog, LogState
 from tests.core.builders import (
     NAMESPACE,
@@ -210,8 +210,8 @@ _SECRET, _PROMPT = Owned("Secret", "run-secret"), Owned("ConfigMap", "run-prompt
 _OWNED = st.sampled_from([(), (), (), (_SECRET,), (_PROMPT,), (_SECRET, _PROMPT)])
 _ANSWERS = st.sampled_from(
     [None, None]
-    + [Answer(kind, NOW.mono, tries) for kind in Ownership for tries in (1, 5)]
-    + [Answer(kind, NOW.mono - 700, 9) for kind in Ownership]
+    + [Asked(kind, NOW.mono, tries) for kind in Ownership for tries in (1, 5)]
+    + [Asked(kind, NOW.mono - 700, 9) for kind in Ownership]
 )
 _LABELS = st.sampled_from(
     [None, None, Ids(), Ids("a-1", "r-other", "claude_k8s"), Ids("a-2", "", "other_k8s", "t-9")]
@@ -373,7 +373,7 @@ def _calm(run):
     return Run(replace(run.job, status=status, active=0), export=run.export, owned=answers)
 
 
-_ADOPTED = Answer(Ownership.ADOPTED, NOW.mono)
+_ADOPTED = Asked(Ownership.ADOPTED, NOW.mono)
 _WAITING = {
     name: st.sampled_from(
         [

@@ -18,7 +18,7 @@ from controller.core.actions import (
 )
 from controller.core.contract import Keys, Status
 from controller.core.model import Ids, Owned
-from controller.core.snapshot import Answer, Export, Ownership
+from controller.core.snapshot import Asked, Export, Ownership
 from controller.core.transcript import AgentLog, AttemptLog, LogState
 
 _SPEC_FIELDS = {
@@ -66,7 +66,7 @@ def _touched(run, action, mono):
 
 
 def _adopted(run, action, mono):
-    answer = Answer(Ownership.ADOPTED, mono)
+    answer = Asked(Ownership.ADOPTED, mono)
     return replace(run, owned={**run.owned, Owned(action.kind, action.name): answer})
 
 

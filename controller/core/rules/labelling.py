@@ -60,7 +60,7 @@ def _is_shown(pod: Pod) -> bool:
     return not pod.ended and (pod.labels is None or bool(pod.labels.agent))
 
 
-def _wrong_labels(job: Job, pod: Pod, keys: Keys) -> dict[str, str | None]:
+def _wrong_labels(job: Job, pod: Pod, keys: Keys) -> dict[str, str]:
     """What a pod that could still run lacks of its Job's labels.
 
     What it has otherwise is put right only where places are counted by it: run and session are changed

@@ -9,7 +9,7 @@ from controller.core.contract import ErrorCode, Phase, Reason, Status
 from controller.core.model import Owned
 from controller.core.reconcile import reconcile
 from controller.core.rules import owning
-from controller.core.snapshot import Answer, Ownership, Policy
+from controller.core.snapshot import Asked, Ownership, Policy
 from tests.core.builders import (
     KEYS,
     NAMESPACE,
@@ -32,7 +32,7 @@ LIVE = make_job(owned=(SECRET, FILES), phase="Running")
 def answered(job=WAITING, at=100.0, tries=1, **ownerships):
     """A run whose Secret (`key`) and ConfigMap (`files`) have answered so."""
     named = {"key": SECRET, "files": FILES}
-    answers = {named[name]: Answer(Ownership(word), at, tries) for name, word in ownerships.items()}
+    answers = {named[name]: Asked(Ownership(word), at, tries) for name, word in ownerships.items()}
     return make_run(job, owned=answers)
 
 
