@@ -17,7 +17,7 @@ from controller.core.snapshot import Ownership
 from controller.kube import errors
 from controller.telemetry.metrics import Metrics
 
-_TOLD_OF: Final = ("admit", "queue", "reject", "stop", "result", "trace")
+_TOLD_OF: Final = ("admit", "queue", "reject", "cancel", "stop", "stop-again", "result", "trace", "retire")
 """Purposes of patches that are worth a line in the log at INFO."""
 _SAID: Final = (Status.PHASE, Status.REASON, Status.STOP)
 
@@ -126,7 +126,7 @@ class Observation:
             self._metrics.run_admitted()
         if "stop" in purposes:
             self._metrics.run_stopped(json.loads(said[Status.STOP])["reason"])
-        if "result" in purposes or "reject" in purposes:
+        if not {"result", "reject", "cancel"}.isdisjoint(purposes):
             self._metrics.run_finished(phase, reason)
         level = "INFO" if any(purpose in _TOLD_OF for purpose in purposes) else "DEBUG"
         logger.log(level, "{}", " ".join(part for part in (_named(action), phase, reason) if part))

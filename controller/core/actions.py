@@ -6,6 +6,7 @@ Values only. `kube/writer.py`, the log follower and the exporter carry them out.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from controller.core.spantree import SpanTree
 
@@ -145,14 +146,23 @@ Action = (
 )
 
 
+class Rest(NamedTuple):
+    """Unless this run changes, there is nothing to be done about it for so many seconds."""
+
+    job_uid: str
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Actions in order, and in how many seconds to look again if nothing happens.
 
     `marks` names states that hold now and whose age some rule depends on. The engine remembers since when
     each has held without a break (`Snapshot.since`) and forgets those that are not named again.
+    `rests` names runs that may leave the Snapshot for a while; they come back as `Run.rested`.
     """
 
     actions: tuple[Action, ...] = ()
     look_again: float | None = None
     marks: tuple[str, ...] = ()
+    rests: tuple[Rest, ...] = ()

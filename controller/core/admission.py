@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from controller.core import contract, ownership
-from controller.core.contract import LIVE, Phase, Reason
+from controller.core.contract import LIVE, TERMINAL, Phase, Reason
 from controller.core.model import Job
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 
@@ -31,8 +31,16 @@ def holds(job: Job) -> bool:
     return runnable and job.finished is None and job.deleted_at is None
 
 
+def is_retired(job: Job) -> bool:
+    """It never ran, and we have closed it so that Kubernetes collects it: no pod of it is ever made."""
+    closed = job.parallelism == 0 and job.ttl_seconds == 0 and not job.suspended
+    return closed and job.phase in TERMINAL and not (job.active or job.failed or job.succeeded)
+
+
 def was_started(job: Job) -> bool:
     """Pods of this Job have existed, as far as the Job itself tells."""
+    if is_retired(job):
+        return False
     counted = job.active or job.failed or job.succeeded
     return bool(counted) or job.started_at is not None or job.phase in LIVE
 
@@ -79,7 +87,7 @@ def problem(job: Job) -> str:
 def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
     """For each waiting run of the slot (by Job uid): Starting/Admitted, or Queued and what it waits for."""
     waiting = sorted(
-        (run for run in seen.runs if is_waiting(run.job) and not problem(run.job)),
+        (run for run in seen.runs if _may_be_decided(run.job)),
         key=lambda run: (run.job.created_at, run.job.name),
     )
     if not waiting:
@@ -102,6 +110,11 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
             said = obstacle or _busy(names, policy)
             verdicts[run.job.uid] = Standing(Phase.QUEUED, Reason.AGENT_BUSY, said)
     return verdicts
+
+
+def _may_be_decided(job: Job) -> bool:
+    """A run that its host wants cancelled is never started, whatever else is decided in the same plan."""
+    return is_waiting(job) and not problem(job) and not job.wishes.cancel_requested
 
 
 def _twin(run: Run, seen: Snapshot) -> str:

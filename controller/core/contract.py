@@ -227,6 +227,8 @@ class Status:
     TRACE_ID = "trace-id"
     TRACE_EXPORTED = "trace-exported"
     HOST_TTL = "host-ttl"
+    TTL_SET = "ttl-set"
+    """The TTL that we gave the Job: one that differs from it was set by somebody else."""
 
 
 OUTPUT_CLAUDE: Final = "claude-stream-json"

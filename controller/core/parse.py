@@ -36,7 +36,15 @@ _BROKEN: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _REPEATING: Final = frozenset({"schema", "phase", "reason", "heartbeat-seconds", "model"})
 _CONDITIONS: Final = frozenset(
-    {"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet", "PodScheduled", "DisruptionTarget"}
+    {
+        "Complete",
+        "Failed",
+        "FailureTarget",
+        "SuccessCriteriaMet",
+        "Suspended",
+        "PodScheduled",
+        "DisruptionTarget",
+    }
 )
 """The conditions that somebody asks for; a pod has half a dozen more."""
 _PHASES: Final = frozenset(map(str, contract.Phase))

@@ -11,12 +11,15 @@ from controller.core.actions import Plan, RefreshJob
 from controller.core.model import Now
 from controller.core.rules import (
     admitting,
+    cancelling,
     certainty,
     concluding,
     following,
+    keeping,
     labelling,
     owning,
     reporting,
+    retiring,
     stopping,
     tracing,
 )
@@ -32,29 +35,50 @@ RULES: Final[tuple[Rule, ...]] = (
     following.follow_logs,  # every log that a result or a trace still needs is being read
     certainty.confirm_ghosts,  # a vanished Job's place is freed on certainty, not on an event
     certainty.confirm_released,  # likewise that of a Job that was suspended or is being deleted
+    keeping.put_aside,  # no TTL collects a Job before its result is on it
     admitting.reject_invalid,  # a suspended Job that is no run is told so, and never started
+    cancelling.cancel_waiting,  # who waits and is wanted no more is over, and never started
+    cancelling.end_attachments,  # likewise who shares another's Job with a later run
     owning.reject_missing,  # a run whose Secret or ConfigMap never came is told so, and never started
     admitting.admit_or_queue,  # who waits is started, or told what for
+    stopping.stop_cancelled,  # a run whose host wants no more of it is ended
+    stopping.close_suspended,  # a run that was suspended after its start is not started twice
+    stopping.stop_again,  # a stop that somebody has undone is done again
     stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named
     concluding.conclude,  # a run that is over gets its terminal phase and its result, once
     reporting.report,  # a live run says where it stands
     tracing.export,  # a concluded run's trace is handed over, once
     tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same
     tracing.record,  # a trace that the collector accepted is written down
+    keeping.release,  # what is safe in every way is kept for as long as its host, or the settings, say
+    retiring.retire,  # a Job that never ran is collected all the same, when its time has come
     owning.own_objects,  # a run's Secrets and ConfigMaps are there, and go with its Job
     labelling.find_pods,  # pods that the watch does not select are found by their Job's uid
     labelling.label_pods,  # every pod of a run carries its labels
 )
 
 
+URGENT: Final[tuple[Rule, ...]] = (cancelling.cancel_waiting, stopping.stop_cancelled)
+"""What is done however little is known: the resourceVersion sees to it that it is the right thing."""
+
+
 def reconcile(seen: Snapshot, now: Now, policy: Policy) -> Plan:
-    """The plan for a slot. Fails closed: with stale or doubtful knowledge it only makes knowledge better."""
+    """The plan for a slot. Fails closed: stale or doubtful knowledge is only made better.
+
+    What a host wants to end is ended all the same.
+    """
     if seen.doubts:
-        return _settle_doubts(seen)
+        return merge((_settle_doubts(seen), _urgent(seen, now, policy)))
     if not seen.fresh:
         logs = following.follow_logs(seen, now, policy)
-        return merge((logs, Plan(look_again=_STALE_RETRY_SECONDS)))
+        return merge((logs, _urgent(seen, now, policy), Plan(look_again=_STALE_RETRY_SECONDS)))
     return merge(rule(seen, now, policy) for rule in RULES)
+
+
+def _urgent(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """What may be done at once, of Jobs that are not in doubt themselves. It counts no time: no marks."""
+    plan = merge(rule(seen, now, policy) for rule in URGENT)
+    return Plan(tuple(action for action in plan.actions if action.job_uid not in seen.doubts))
 
 
 def _settle_doubts(seen: Snapshot) -> Plan:

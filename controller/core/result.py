@@ -122,6 +122,20 @@ def rejected(job: Job, reason: Reason, message: str, code: contract.ErrorCode) -
     )
 
 
+def cancelled(job: Job, message: str, *, attached: bool) -> Result:
+    """The result of a run that was cancelled without ever having run, or having run on another's Job."""
+    return Result(
+        run_id=job.ids.best("run"),
+        job_uid=job.uid,
+        phase=Phase.CANCELLED,
+        reason=Reason.CANCELLED_BY_HOST,
+        timed_out=False,
+        error_code=contract.ErrorCode.CANCELLED,
+        error_message=message,
+        usage_basis="attached" if attached else "",
+    )
+
+
 def fit(found: Result) -> str:
     """The result as JSON of at most RESULT_INLINE_MAX bytes. What had to leave is named in `truncated`.
 

@@ -82,6 +82,8 @@ class Run:
     """Monotonic second at which the pods were last read from the API server itself, None if never."""
     owned: Mapping[Owned, Asked] = field(default_factory=dict)
     """What is known of the objects of this run; those that are not named have not been asked for."""
+    rested: bool = False
+    """The rest that a plan gave it (see `actions.Rest`) is over, by the monotonic clock."""
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""

@@ -6,7 +6,7 @@ It writes nothing; `result` makes the document for the host out of it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -115,6 +115,16 @@ _DISRUPTIONS: Final[Mapping[str, Reason]] = {
 class _Stop(msgspec.Struct):
     reason: str = ""
     at: str = ""
+    ended: str = ""
+
+
+class Stop(NamedTuple):
+    """Our own stop as it is recorded on a Job."""
+
+    reason: Reason
+    at: int
+    ended: str
+    """Uid of the pod in which the agent's container had already ended by then; empty if it had not."""
 
 
 def conclude(run: Run, log: AttemptLog | None) -> Finding:
@@ -136,25 +146,39 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
     return Finding(Reason.UNKNOWN, "The Job is over, but how its agent ended could not be observed.")
 
 
-def stop_reason(job: Job) -> tuple[Reason, int] | None:
-    """Our own recorded stop of this Job: its reason and instant; None if there is none that can be read."""
+def stop_of(job: Job) -> Stop | None:
+    """Our own recorded stop of this Job; None if there is none that can be read."""
     try:
         stop = msgspec.json.decode(job.status.get(Status.STOP, "{}"), type=_Stop)
-        return Reason(stop.reason), instant(stop.at) or 0
+        return Stop(Reason(stop.reason), instant(stop.at) or 0, stop.ended)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 
 
 def _stopped(seen: Evidence) -> Finding | None:
     """Our stop decides, unless the agent had ended by itself before it (contract §3)."""
-    if (stop := stop_reason(seen.job)) is None:
+    if (stop := stop_of(seen.job)) is None:
         return None
-    reason, at = stop
+    if stop.ended and seen.attempt is not None and seen.attempt.uid == stop.ended:
+        return None
     ended = seen.container.finished_at if seen.container else None
-    if ended is not None and ended // SECOND < at // SECOND:
+    if ended is not None and ended // SECOND < stop.at // SECOND:
         return None
-    said = seen.job.status.get(Status.MESSAGE, "").strip() or f"The run was stopped: {reason}."
-    return Finding(reason, said)
+    return Finding(stop.reason, _stop_said(seen.job, stop.reason))
+
+
+def _stop_said(job: Job, reason: Reason) -> str:
+    """What was said with the stop, as long as nothing else has been said since."""
+    said = job.status.get(Status.MESSAGE, "").strip()
+    if said and job.status.get(Status.REASON) in (None, Reason.STOPPING):
+        return said
+    asked = job.wishes.cancel_requested if reason is Reason.CANCELLED_BY_HOST else ""
+    return cancel_said(asked) if asked else f"The run was stopped: {reason}."
+
+
+def cancel_said(asked: str) -> str:
+    """That the host wanted the run to end, and what it gave as its reason."""
+    return f"The host asked to cancel the run: {clip(asked, _SAID_MAX)}"
 
 
 def _deleted(seen: Evidence) -> Finding | None:
@@ -172,7 +196,7 @@ def _timed_out(seen: Evidence) -> Finding | None:
     finished = seen.job.finished
     if finished is None or finished.reason != "DeadlineExceeded":
         return None
-    if stop_reason(seen.job) is not None:
+    if stop_of(seen.job) is not None:
         return None  # The deadline was our own stop, which came after the agent's end.
     limit = seen.job.deadline_seconds
     said = f"The run took longer than its activeDeadlineSeconds ({limit} s) and was ended by Kubernetes."

@@ -143,11 +143,23 @@ async def _round(parts: Parts, slot: Slot) -> str:
 
 def _plan(parts: Parts, slot: Slot) -> Plan:
     now = parts.now()
+    parts.store.wake(slot, now.mono)
     snapshot = parts.store.snapshot(slot, fresh=is_fresh(parts), mono=now.mono)
     plan = reconcile(snapshot, now, parts.policy)
     if snapshot.fresh and not snapshot.doubts:  # else the plan says nothing about what holds
         parts.store.remember(slot, plan.marks, now.mono)
+    _let_rest(parts, slot, plan, now.mono)
     return plan
+
+
+def _let_rest(parts: Parts, slot: Slot, plan: Plan, mono: float) -> None:
+    """Runs that need nothing for a while leave the working set; the slot comes again when one is due."""
+    busy = {action.job_uid for action in plan.actions}
+    for rest in plan.rests:
+        if rest.job_uid not in busy:
+            parts.store.rest(rest.job_uid, mono + rest.seconds)
+    if (ends := parts.store.rest_ends_at(slot)) is not None:
+        parts.queue.add_after(slot, ends - mono)
 
 
 def _requeue(parts: Parts, slot: Slot, outcome: Exception | None) -> str:

@@ -51,9 +51,14 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
 
 def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
     """A Job that may not be started must not keep its place on paper: the next in line gets it."""
-    if isinstance(action, actions.PatchJob) and action.spec.get("suspend") is False:
+    if isinstance(action, actions.PatchJob) and _starts(action):
         parts.store.refuse(action.job_uid, parts.now().mono)
         parts.queue.add(slot)
+
+
+def _starts(action: actions.PatchJob) -> bool:
+    """Not only ends: a Job without parallelism is unsuspended to be over."""
+    return action.spec.get("suspend") is False and action.spec.get("parallelism") != 0
 
 
 async def _act(parts: Parts, slot: Slot, action: Action) -> None:

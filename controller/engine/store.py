@@ -2,7 +2,7 @@
 
 Takes changes of the watches and replies to our own writes alike (read-your-writes): the newer version wins.
 A Job that vanishes leaves a ghost, which holds its place until it is confirmed to be gone. A run that is over
-and published leaves only its run id.
+and published leaves only its run id; so does one that rests, until its rest is over.
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from controller.core.snapshot import Asked, Export, Ghost, Ownership, Policy, Ru
 from controller.core.transcript import AttemptLog
 from controller.engine.departed import Departed
 from controller.engine.groups import Groups
+from controller.engine.resting import Resting
 
 Known = TypeVar("Known", Job, Pod)
 _READ: Final = {
@@ -47,6 +48,7 @@ class Store:
         """Where the ghost of a Job is."""
         self._departed = Departed()
         self._settled: dict[Slot, dict[str, Ids]] = {}
+        self._resting = Resting()
         self._since: dict[Slot, dict[str, float]] = {}
         self._logs: dict[str, dict[str, AttemptLog]] = {}
         self._exports: dict[str, Export] = {}
@@ -92,7 +94,8 @@ class Store:
         last = known or job
         self._leave(last)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
-        idle = last.suspended and not admission.was_started(last) and job.uid not in self._doubts
+        closed = last.suspended or admission.is_retired(last)
+        idle = closed and not admission.was_started(last) and job.uid not in self._doubts
         self._doubts.discard(job.uid)
         if cut_off or (last.finished is None and not idle) or any(not pod.ended for pod in pods):
             self._exorcise(job.uid)  # only here: an older copy of the Job must not lay a ghost
@@ -233,6 +236,22 @@ class Store:
         if held := {mark: before.get(mark, mono) for mark in marks}:
             self._since[slot] = held
 
+    def rest(self, job_uid: str, until: float) -> None:
+        """Nothing is to be done about this run before that monotonic second, unless it changes."""
+        if (job := self._jobs.get(job_uid)) is not None:
+            self._set_aside(job)
+            self._resting.rest(job.slot, job_uid, until)
+
+    def wake(self, slot: Slot, mono: float) -> None:
+        """Runs of the slot that have rested enough are to be worked on again."""
+        for job_uid in self._resting.wake(slot, mono):
+            self._unsettle(self._jobs[job_uid])
+            self._active.add(slot, job_uid)
+
+    def rest_ends_at(self, slot: Slot) -> float | None:
+        """The monotonic second at which the slot has to be looked at for the next of them."""
+        return self._resting.ends_at(slot)
+
     # ── What rules and people see ────────────────────────────────────────────────────────────────
 
     def snapshot(self, slot: Slot, *, fresh: bool, mono: float = 0.0) -> Snapshot:
@@ -278,24 +297,30 @@ class Store:
             export=self._exports.get(job_uid, Export.NONE),
             pods_read_at=self._pods_read.get(job_uid),
             owned=self._owned.get(job_uid, {}),
+            rested=self._resting.is_over(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:
         """A run of which nothing more will be written leaves the working set until it changes."""
         job = self._jobs[job_uid]
+        self._resting.discard(job.slot, job_uid)
         # Asked first because it is cheap: nearly every change is one of a run that is not over.
         over = job.phase in TERMINAL
         if not over or not concluding.is_settled(self._run(job_uid), self._policy):
             self._unsettle(job)
             self._active.add(job.slot, job_uid)
             return
-        self._active.discard(job.slot, job_uid)
-        ids = Ids() if job.phase is Phase.REJECTED else job.ids
-        self._settled.setdefault(job.slot, {})[job_uid] = ids
+        self._set_aside(job)
         self._logs.pop(job_uid, None)
         self._pods_read.pop(job_uid, None)
         self._refused.pop(job_uid, None)
         self._owned.pop(job_uid, None)
+
+    def _set_aside(self, job: Job) -> None:
+        """It is not worked on any more; its run id is still known, unless it was turned away."""
+        self._active.discard(job.slot, job.uid)
+        ids = Ids() if job.phase is Phase.REJECTED else job.ids
+        self._settled.setdefault(job.slot, {})[job.uid] = ids
 
     def _unsettle(self, job: Job) -> None:
         settled = self._settled.get(job.slot)
@@ -305,6 +330,7 @@ class Store:
     def _leave(self, job: Job) -> None:
         """The Job is no longer in its slot."""
         self._active.discard(job.slot, job.uid)
+        self._resting.discard(job.slot, job.uid)
         self._unsettle(job)
 
     def _exorcise(self, job_uid: str) -> set[Slot]:

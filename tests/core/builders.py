@@ -63,7 +63,8 @@ def make_job(name="run-1", **changes):
     """A run's Job, submitted running and not yet seen by the controller.
 
     `phase`, `reason`, `result`: what is written on it; `notes`: more of our annotations by their short names;
-    `over`: `Complete`, or the reason of a Failed condition; `run`: the run id; `created`: seconds after noon.
+    `over`: `Complete`, or the reason of a Failed condition; `run`: the run id; `created`: seconds after noon;
+    `kept`: the TTL that we gave it.
     """
     notes = dict(changes.pop("notes", {}))
     phase, reason = changes.pop("phase", None), changes.pop("reason", None)
@@ -73,6 +74,9 @@ def make_job(name="run-1", **changes):
         notes[Status.REASON] = reason
     if changes.pop("result", False):
         notes[Status.RESULT] = "…"
+    if ttl := changes.pop("kept", None):
+        notes[Status.TTL_SET] = str(ttl)
+        changes.setdefault("ttl_seconds", ttl)
     if over := changes.pop("over", None):
         met = [make_condition("Complete")] if over == "Complete" else [make_condition("Failed", over)]
         changes.setdefault("conditions", tuple(met))

@@ -55,6 +55,10 @@ _WISHES = st.sampled_from(
     + [
         Wishes(output="text"),
         Wishes(output="claude-stream-json", agent_container="other", on_conflict="fail", reattach=True),
+        Wishes(output="text", cancel_requested="enough", acknowledged=True),
+        Wishes(output="claude-stream-json", cancel_requested="enough"),
+        Wishes(output="claude-stream-json", acknowledged=True),
+        Wishes(output="claude-stream-json", retain=True),
         Wishes(output="text", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ]
 )
@@ -173,6 +177,7 @@ _TEXT_OF = {
         [
             f'{{"reason":"{Reason.IMAGE_PULL_FAILED}","at":"{stamp(89)}"}}',
             f'{{"reason":"{Reason.START_TIMEOUT}","at":"{stamp(95)}"}}',
+            f'{{"reason":"{Reason.CANCELLED_BY_HOST}","at":"{stamp(95)}","ended":"{uid_of("run-0-0")}"}}',
             '{"reason":"Nonsense"}',
             "[]",
             "nothing",
@@ -194,7 +199,11 @@ _TEXT_OF = {
     Status.SESSION_ID: st.sampled_from(["5e55", "older"]),
     Status.RESULT: st.just("…"),
     Status.HEARTBEAT_SECONDS: st.just("60"),
-    "host-ttl": st.just("300"),
+    Status.HOST_TTL: st.sampled_from(["300", "0", "999999", "-1", "soon", "٣"]),
+    Status.TTL_SET: st.sampled_from(["86400", "0", "300", "soon"]),
+    Status.ATTACHED_TO: st.sampled_from(
+        [f"run-0/{uid_of('run-0')}", f"run-0/{uid_of('run-0')}", f"run-1/{uid_of('run-1')}", "/", "nobody"]
+    ),
 }
 """Values of our annotations, the well formed and the others."""
 
@@ -238,7 +247,8 @@ _JOB_DELETED = st.sampled_from([None, None, None, at(90)])
 _PARALLELISM = st.sampled_from([1, 1, 1, 1, 0, 2])
 _COMPLETIONS = st.sampled_from([1, 1, 1, 1, None])
 _BACKOFF = st.sampled_from([0, 0, 6])
-_DEADLINES = st.sampled_from([None, 1, 3600])
+_DEADLINES = st.sampled_from([None, 0, 1, 3600])
+_TTLS = st.sampled_from([None, None, None, 0, 300, 86400])
 _QUEUES = st.sampled_from(["", "", "", "gpus"])
 _FAILED = st.sampled_from([0, 0, 1, 7])
 _SUCCEEDED = st.sampled_from([0, 0, 1])
@@ -252,6 +262,8 @@ _GHOSTS = st.sampled_from([(), (), (Ghost(NAMESPACE, "lost-0", uid_of("lost-0"))
 _SETTLED = st.sampled_from([(), (Ids("a-1", "r-same", "claude_k8s"),)])
 _AGES = st.sampled_from([None, 0.0, 1.5, 4.0, 6.0, 301.0, 601.0])
 _LIMITS = st.sampled_from([1, 1, 2])
+_UNSCHEDULABLE = st.sampled_from([0, 300, 3600])
+_ACKNOWLEDGED = st.sampled_from([0, 300, 300])
 _HEAP = st.sets(st.sampled_from(sorted(_TEXT_OF)), max_size=6)
 _LIVE_PHASES = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.FINISHING]
 _ANY_PHASE = st.sampled_from([None, *Phase])
@@ -272,6 +284,9 @@ def statuses(draw, pods, *, over):
         own |= {name: draw(_TEXT_OF[name]) for name in sorted(draw(_HEAP))}
     else:
         phase = draw(_PHASE if over else _LIVE_PHASE)
+        if draw(_ONE_IN_TEN) == 7:
+            to = draw(_TEXT_OF[Status.ATTACHED_TO])
+            return {Status.PHASE: Phase.ATTACHED, Status.ATTACHED_TO: to, Status.SINCE: stamp(50)}
         own = {Status.PHASE: phase, Status.REASON: draw(_TEXT_OF[Status.REASON]), Status.SINCE: stamp(50)}
         if phase in TERMINAL:
             own[Status.RESULT] = "…"
@@ -336,6 +351,7 @@ def jobs(draw, name, of=()):
         completions=draw(_COMPLETIONS),
         backoff_limit=draw(_BACKOFF),
         deadline_seconds=draw(_DEADLINES),
+        ttl_seconds=draw(_TTLS),
         external_queue=draw(_QUEUES),
         specs=draw(_SPECS),
         owned=draw(_OWNED),
@@ -355,12 +371,19 @@ def runs(draw, name):
     read_at = draw(st.sampled_from([None, 0.0, 1e9]))
     job = draw(jobs(name, own))
     answers = {owned: answer for owned in job.owned if (answer := draw(_ANSWERS)) is not None}
-    return Run(job, own, tuple(read), draw(_EXPORTS), read_at, answers)
+    rested = draw(_ONE_IN_FIVE) == 3
+    return Run(job, own, tuple(read), draw(_EXPORTS), read_at, answers, rested)
 
 
 @st.composite
 def policies(draw):
-    return Policy(agent_concurrency=draw(_LIMITS), tracing=draw(_EITHER), own_secrets=draw(_EITHER))
+    return Policy(
+        agent_concurrency=draw(_LIMITS),
+        tracing=draw(_EITHER),
+        own_secrets=draw(_EITHER),
+        unschedulable_timeout_seconds=draw(_UNSCHEDULABLE),
+        acknowledged_retention_seconds=draw(_ACKNOWLEDGED),
+    )
 
 
 def _calm(run):

@@ -4,11 +4,14 @@ import random
 from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from controller.core import admission
-from controller.core.actions import ExportTrace, FollowLog, PatchJob, RefreshJob
-from controller.core.contract import RANK, RESULT_INLINE_MAX, TERMINAL, Keys, Phase, Status
+from controller.core import admission, lifecycle
+from controller.core.actions import ExportTrace, FollowLog, PatchJob, RefreshJob, TellJob
+from controller.core.contract import RANK, RESULT_INLINE_MAX, SECOND, TERMINAL, Keys, Phase, Status
+from controller.core.model import Now
 from controller.core.reconcile import RULES, reconcile
+from controller.core.rules import keeping
 from controller.core.snapshot import Ownership
 from tests.core.strategies import NOW, policies, snapshots
 from tests.core.world import after
@@ -20,6 +23,8 @@ LAW = settings(
 )
 KEYS = Keys()
 OURS = {KEYS.status(name) for key, name in vars(Status).items() if key.isupper()}
+ENDS = {"result", "reject", "cancel"}
+"""Purposes of patches that write a terminal phase."""
 SPEC_FIELDS = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}
 
 
@@ -78,11 +83,13 @@ def test_order_of_runs_pods_and_logs_is_irrelevant(seen, policy):
 def test_planning_twice_changes_nothing(seen, policy):
     plan = reconcile(seen, NOW, policy)
     again = reconcile(after(seen, plan, NOW), NOW, policy)
-    # A run that has just been concluded hands over its trace, for which earlier attempts' logs count too.
-    concluded = {patch.job_uid for patch in patches(plan) if "result" in patch.why or "reject" in patch.why}
+    # A run that has just been concluded hands over its trace, for which earlier attempts' logs count too, and
+    # is then kept for as long as its host says.
+    concluded = {patch.job_uid for patch in patches(plan) if ENDS & set(patch.why.split("+"))}
     rejected = any("reject" in patch.why for patch in patches(plan))
     for action in again.actions:
-        traced = isinstance(action, ExportTrace) and action.job_uid in concluded
+        follows = isinstance(action, ExportTrace) or getattr(action, "why", "") in ("release", "retire")
+        traced = follows and action.job_uid in concluded
         # A rejected Job no longer stands before a younger one of the same run id.
         freed = rejected and admission.is_waiting(job_of(seen, action))
         assert traced or freed
@@ -106,10 +113,108 @@ def test_planning_falls_silent_whatever_was_in_doubt(seen, policy):
 @given(snapshots(), policies())
 def test_without_certain_knowledge_nothing_but_knowledge_is_asked_for(seen, policy):
     # Cheap to get wrong by one rule only, and then wrong for most snapshots: fewer examples will do.
-    doubtful = replace(seen, doubts=(seen.runs[0].job.uid,))
-    assert {type(action) for action in reconcile(doubtful, NOW, policy).actions} == {RefreshJob}
-    stale = replace(seen, doubts=(), fresh=False)
-    assert {type(action) for action in reconcile(stale, NOW, policy).actions} <= {FollowLog}
+    # What a host wants to end is ended all the same, unless its own Job is in doubt.
+    doubted = seen.runs[0].job.uid
+    plan = reconcile(replace(seen, doubts=(doubted,)), NOW, policy)
+    assert {type(action) for action in plan.actions} <= {RefreshJob, PatchJob, TellJob}
+    assert {type(action) for action in plan.actions if action.job_uid == doubted} == {RefreshJob}
+    assert all(is_wanted(seen, patch) for patch in patches(plan))
+    plan = reconcile(replace(seen, doubts=(), fresh=False), NOW, policy)
+    assert {type(action) for action in plan.actions} <= {FollowLog, PatchJob, TellJob}
+    assert all(is_wanted(seen, patch) for patch in patches(plan))
+
+
+def is_wanted(seen, patch):
+    """A patch that does what a host asks for with a cancel, and nothing besides."""
+    asking = [run.job for run in seen.runs if run.job.wishes.cancel_requested]
+    on = {job.uid for job in asking} | {job.status.get(Status.ATTACHED_TO, "")[-36:] for job in asking}
+    return patch.why in ("stop", "cancel") and patch.job_uid in on and bool(patch.version)
+
+
+def stops(plan):
+    """Which Jobs a plan ends, and why."""
+    ending = [patch for patch in patches(plan) if patch.spec.get("activeDeadlineSeconds") == 1]
+    ending = [patch for patch in ending if "retire" not in patch.why]
+    reasons = [written(patch, Status.STOP) for patch in ending]
+    return {
+        (patch.job_uid, json.loads(text)["reason"] if text else "again")
+        for patch, text in zip(ending, reasons, strict=True)
+    }
+
+
+@LAW
+@given(snapshots(), policies(), st.sampled_from([-3600, 3600, -(10**9), 10**9]))
+def test_whatever_the_wall_clock_says_the_same_runs_are_stopped(seen, policy, skew):
+    skewed = Now(NOW.wall + skew * SECOND, NOW.mono)
+    assert stops(reconcile(seen, skewed, policy)) == stops(reconcile(seen, NOW, policy))
+
+
+@LAW
+@given(snapshots(), policies(), st.sampled_from([-3600, 0, 3600, 10**9]))
+def test_a_job_is_retired_only_after_a_rest_by_the_monotonic_clock(seen, policy, skew):
+    plan = reconcile(seen, Now(NOW.wall + skew * SECOND, NOW.mono), policy)
+    kept = {rest.job_uid: rest.seconds for rest in plan.rests}
+    for run in seen.runs:
+        least = min(keeping.seconds(run.job, policy), 300)
+        assert kept.get(run.job.uid, least) >= least
+        assert kept.get(run.job.uid, 0) <= keeping.seconds(run.job, policy)
+    for patch in patches(plan):
+        run = next(run for run in seen.runs if run.job.uid == patch.job_uid)
+        if "retire" in patch.why:
+            assert run.rested or keeping.seconds(run.job, policy) == 0
+            assert run.job.suspended
+            assert not run.job.wishes.retain
+
+
+@LAW
+@given(snapshots(), policies())
+def test_no_job_is_given_a_ttl_before_its_run_is_over_and_its_result_is_on_it(seen, policy):
+    left = after(seen, reconcile(seen, NOW, policy), NOW)
+    for before, run in zip(seen.runs, left.runs, strict=True):
+        job = run.job
+        if job.ttl_seconds is None or job.ttl_seconds == before.job.ttl_seconds:
+            continue
+        assert before.job.phase in TERMINAL
+        assert Status.RESULT in before.job.status
+        assert not admission.holds(job)
+        assert not job.wishes.retain
+        assert all(other.job.phase is not Phase.ATTACHED for other in keeping.attached_to(left, job.uid))
+
+
+@LAW
+@given(snapshots(), policies())
+def test_no_host_ttl_lasts_longer_than_the_first_plan(seen, policy):
+    seen = replace(seen, fresh=True, doubts=())
+    left = after(seen, reconcile(seen, NOW, policy), NOW)
+    for before, run in zip(seen.runs, left.runs, strict=True):
+        job = before.job
+        if job.ttl_seconds is None or job.phase in TERMINAL or job.deleted_at or not job.ids.name_a_run:
+            continue
+        assert run.job.ttl_seconds is None or run.job.phase in TERMINAL
+        assert run.job.status[Status.HOST_TTL] == str(job.ttl_seconds)
+
+
+@LAW
+@given(snapshots(calm=True), policies())
+def test_a_run_that_is_to_be_cancelled_is_never_started(seen, policy):
+    for patch in patches(reconcile(seen, NOW, policy)):
+        if job_of(seen, patch).wishes.cancel_requested and patch.spec.get("suspend") is False:
+            assert patch.spec["parallelism"] == 0
+
+
+@LAW
+@given(snapshots(calm=True), policies())
+def test_what_its_host_wants_to_end_is_ending_soon(seen, policy):
+    for _ in range(3):
+        seen = after(seen, reconcile(seen, NOW, policy), Now(NOW.wall, NOW.mono - 60))
+    for run in seen.runs:
+        job = run.job
+        if not job.wishes.cancel_requested or job.external_queue or not job.ids.name_a_run:
+            continue
+        ending = job.phase in TERMINAL or job.deleted_at or job.conditions or Status.STOP in job.status
+        shared = job.phase is Phase.ATTACHED
+        ended = run.pods and lifecycle.newest_pod(run).ended
+        assert ending or shared or ended or not admission.holds(job)
 
 
 @LAW
@@ -134,7 +239,8 @@ def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
 
 def keeps_to_what_is_ours(patch):
     assert patch.job_uid
-    assert bool(patch.version) is (patch.why != "trace")
+    unguarded = set(patch.why.split("+")) <= {"trace", "keep", "release"}
+    assert bool(patch.version) is not unguarded
     assert patch.spec.keys() <= SPEC_FIELDS
     assert patch.annotations.keys() <= OURS
     assert patch.annotations or patch.spec
@@ -146,7 +252,7 @@ def moves_forward_only(patch, job):
     if Status.RESULT in job.status:
         assert written(patch, Status.RESULT) is None
     if job.phase in TERMINAL:
-        assert set(patch.annotations) == {KEYS.status(Status.TRACE_EXPORTED)}
+        assert set(patch.annotations) <= {KEYS.status(Status.TRACE_EXPORTED), KEYS.status(Status.TTL_SET)}
     if phase is not None and job.phase is not None:
         assert RANK[Phase(phase)] >= RANK[job.phase]
 

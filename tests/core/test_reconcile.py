@@ -95,4 +95,4 @@ def test_a_normal_run_costs_five_patches():
         (run,) = after(seen, plan, now(100 + second)).runs
         export = Export.ACCEPTED if ExportTrace in kinds(plan) else run.export
         seen = replace(seen, runs=(replace(view(run.job), export=export),), since={})
-    assert whys == ["admit", "report", "report", "result", "trace"]
+    assert whys == ["admit", "report", "report", "result", "trace+release"]

@@ -23,6 +23,7 @@ from tests.core.builders import (
     make_unscheduled_pod,
     running,
     stamp,
+    uid_of,
     waiting,
 )
 
@@ -32,10 +33,11 @@ CUT_SHORT = make_log(seen=make_seen())
 ONLY_STDERR = make_log(seen=AgentLog(lines=3, odd_lines=3))
 
 
-def stopped(reason, seconds):
-    """A job that was stopped by us that many seconds after noon."""
-    record = f'{{"reason":"{reason}","at":"{stamp(seconds)}"}}'
-    return make_job(phase="Running", notes={Status.STOP: record}, deadline_seconds=1)
+def stopped(reason, seconds, ended="", **changes):
+    """A job that was stopped by us that many seconds after noon; `ended`: the pod that had ended by then."""
+    record = f'{{"reason":"{reason}","at":"{stamp(seconds)}","ended":"{ended and uid_of(ended)}"}}'
+    notes = {Status.STOP: record, **changes.pop("notes", {})}
+    return make_job(phase="Running", notes=notes, deadline_seconds=1, **changes)
 
 
 def text(seen=None):
@@ -290,6 +292,55 @@ def claimed(subtype, **changes):
             id="our stop came after its failure",
         ),
         pytest.param(
+            make_over(143, over="DeadlineExceeded", log=CUT_SHORT, job=stopped("CancelledByHost", 90)),
+            Phase.CANCELLED,
+            Reason.CANCELLED_BY_HOST,
+            ErrorCode.CANCELLED,
+            id="its host cancelled it",
+        ),
+        pytest.param(
+            make_over(0, over="DeadlineExceeded", job=stopped("CancelledByHost", 30, ended="run-1-x")),
+            Phase.SUCCEEDED,
+            Reason.COMPLETED,
+            None,
+            id="the agent had ended before the stop, whatever its node's clock says",
+        ),
+        pytest.param(
+            make_over(143, over="DeadlineExceeded", job=stopped("CancelledByHost", 30, ended="run-1-w")),
+            Phase.CANCELLED,
+            Reason.CANCELLED_BY_HOST,
+            ErrorCode.CANCELLED,
+            id="an earlier attempt had ended: this one was stopped",
+        ),
+        pytest.param(
+            failed(None, "DeadlineExceeded", job=stopped("ExternallySuspended", 80)),
+            Phase.CANCELLED,
+            Reason.EXTERNALLY_SUSPENDED,
+            ErrorCode.CANCELLED,
+            id="somebody suspended it",
+        ),
+        pytest.param(
+            failed(None, "DeadlineExceeded", job=stopped("PodMissing", 80)),
+            Phase.FAILED,
+            Reason.POD_MISSING,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="it was given no pod",
+        ),
+        pytest.param(
+            failed(make_unscheduled_pod(), "DeadlineExceeded", job=stopped("Unschedulable", 80)),
+            Phase.FAILED,
+            Reason.UNSCHEDULABLE,
+            ErrorCode.POD_SCHEDULE_FAILED,
+            id="it found no node",
+        ),
+        pytest.param(
+            make_over(143, over="DeadlineExceeded", job=make_job(deadline_seconds=60)),
+            Phase.TIMED_OUT,
+            Reason.DEADLINE_EXCEEDED,
+            ErrorCode.TIMEOUT,
+            id="its host's own deadline",
+        ),
+        pytest.param(
             make_over(0, job=make_job(notes={Status.STOP: '{"x":' + "[" * 50_000})),
             Phase.SUCCEEDED,
             Reason.COMPLETED,
@@ -302,6 +353,21 @@ def test_how_a_run_has_ended(run, phase, reason, code):
     finding = judge(run)
     assert (finding.phase, finding.reason, finding.error_code) == (phase, reason, code)
     assert finding.message
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "said"),
+    [
+        pytest.param("Stopping", "The host asked.", "The host asked.", id="as it was said with the stop"),
+        pytest.param(
+            "DrainingLog", "Its log is read.", "The host asked to cancel the run: enough", id="or again"
+        ),
+    ],
+)
+def test_what_is_said_of_a_stop(reason, message, said):
+    notes = {Status.REASON: reason, Status.MESSAGE: message}
+    job = stopped("CancelledByHost", 90, notes=notes, wishes=Wishes(cancel_requested="enough"))
+    assert judge(make_over(143, over="DeadlineExceeded", job=job)).message == said
 
 
 def test_facts_decide_when_the_pods_have_gone():

@@ -1,7 +1,7 @@
 """What a store says of a slot, in short."""
 
 from controller.core.model import Slot
-from tests.core.builders import NAMESPACE, SLOT, make_job
+from tests.core.builders import NAMESPACE, POLICY, SLOT, make_job
 
 OTHER = Slot(NAMESPACE, "a-2", "claude_k8s")
 
@@ -24,4 +24,5 @@ def strays(store, slot=SLOT):
 
 def make_concluded(name="run-1", **changes):
     """A Job that says all that will ever be said about it when there is no tracing."""
-    return make_job(name, phase="Succeeded", over="Complete", result=True, **changes)
+    done = {"phase": "Succeeded", "over": "Complete", "result": True, "kept": POLICY.retention_seconds}
+    return make_job(name, **{**done, **changes})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.model import Ids
+from controller.core.model import Ids, Wishes
 from controller.core.snapshot import Export, Policy
 from controller.core.transcript import LogState
 from controller.engine.store import Store
@@ -128,6 +128,7 @@ def test_what_a_log_still_says_of_a_settled_run_is_not_kept(store):
 
 def test_a_rejected_run_leaves_no_run_id_for_it_never_ran(store):
     store.put_job(make_waiting(phase="Rejected", result=True, parallelism=0))
+    store.rest(uid_of("run-1"), 100.0)
     assert store.snapshot(SLOT, fresh=True).settled_runs == (Ids(),)
 
 
@@ -173,6 +174,76 @@ def test_phases_are_counted_over_all_jobs(store):
     store.put_job(make_job("b", phase="Running"))
     store.put_job(make_job("c"))
     assert store.phases() == {"Succeeded": 1, "Running": 1}
+
+
+# ── Rest ─────────────────────────────────────────────────────────────────────────────────────────
+
+CANCELLED = {"phase": "Cancelled", "result": True, "parallelism": 0}
+
+
+def resting(store, until=100.0):
+    store.put_job(make_waiting(**CANCELLED))
+    store.rest(uid_of("run-1"), until)
+    return store
+
+
+def test_a_run_that_rests_leaves_only_its_run_id_until_its_time_has_come(store):
+    resting(store).wake(SLOT, 99.0)
+    assert not runs(store)
+    assert [ids.run for ids in store.snapshot(SLOT, fresh=True).settled_runs] == ["r-run-1"]
+    assert store.rest_ends_at(SLOT) == 100.0
+    store.wake(SLOT, 100.0)
+    assert runs(store)["run-1"].rested
+    assert not store.snapshot(SLOT, fresh=True).settled_runs
+    assert store.rest_ends_at(SLOT) is None
+
+
+def test_a_run_that_changes_rests_no_more(store):
+    resting(store).put_job(make_waiting(**CANCELLED, version="8", wishes=Wishes(acknowledged=True)))
+    assert not runs(store)["run-1"].rested
+    assert store.rest_ends_at(SLOT) is None
+
+
+def test_a_run_that_has_rested_and_then_changes_has_to_rest_anew(store):
+    resting(store).wake(SLOT, 100.0)
+    store.put_job(make_waiting(**CANCELLED, version="8", wishes=Wishes(acknowledged=True)))
+    assert not runs(store)["run-1"].rested
+
+
+def test_a_version_that_says_nothing_new_disturbs_no_rest(store):
+    resting(store).put_job(make_waiting(**CANCELLED, version="8"))
+    assert not runs(store)
+    assert store.rest_ends_at(SLOT) == 100.0
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["to another slot", "away"])
+def test_a_run_that_leaves_takes_its_rest_along(store, moved):
+    job = make_waiting(**CANCELLED, version="8")
+    resting(store)
+    store.put_job(replace(job, slot=OTHER)) if moved else store.drop_job(job)
+    store.wake(SLOT, 100.0)
+    assert (runs(store), store.rest_ends_at(SLOT), set(runs(store, OTHER))) == (
+        {},
+        None,
+        {"run-1"} if moved else set(),
+    )
+
+
+def test_of_those_that_rest_the_first_due_is_told(store):
+    for name, until in (("run-1", 300.0), ("run-2", 200.0)):
+        store.put_job(make_waiting(name, **CANCELLED))
+        store.rest(uid_of(name), until)
+    assert store.rest_ends_at(SLOT) == 200.0
+    store.wake(SLOT, 200.0)
+    assert (set(runs(store)), store.rest_ends_at(SLOT)) == ({"run-2"}, 300.0)
+
+
+def test_a_retired_job_that_is_gone_leaves_no_ghost(store):
+    retired = {"suspended": False, "ttl_seconds": 0, "deadline_seconds": 1, "started_at": 1}
+    job = make_waiting(**{**CANCELLED, **retired})
+    store.put_job(job)
+    store.drop_job(job)
+    assert ghosts(store) == set()
 
 
 # ── Order ────────────────────────────────────────────────────────────────────────────────────────

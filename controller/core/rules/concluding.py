@@ -6,9 +6,9 @@ from controller.core import admission, facts, lifecycle, result, verdict
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Phase, Status
 from controller.core.model import Job, Now
-from controller.core.rules import publishing
+from controller.core.rules import keeping, publishing, retiring
 from controller.core.rules.merging import merge
-from controller.core.snapshot import Attempt, Export, Policy, Run, Snapshot, Standing
+from controller.core.snapshot import Attempt, Policy, Run, Snapshot, Standing
 from controller.core.transcript import AttemptLog, LogState
 
 
@@ -18,14 +18,18 @@ def conclude(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 
 
 def is_settled(run: Run, policy: Policy) -> bool:
-    """Nothing more will be written about this run: its result is on it and its trace is safe, or given up."""
+    """Nothing more will be written about this run unless it changes: result, trace and TTL are in order.
+
+    A Job that never ran is only settled if it is never to be retired: until then it rests (`retiring`).
+    """
     job = run.job
     if job.phase not in TERMINAL or Status.RESULT not in job.status:
         return False
-    if admission.holds(job):
+    if admission.holds(job) or not keeping.is_kept_right(job, policy):
         return False
-    traced = Status.TRACE_EXPORTED in job.status or run.export is Export.GIVEN_UP
-    return (traced or not policy.tracing) and all(pod.ended for pod in run.pods)
+    if retiring.never_ran(run) and not retiring.is_kept(job):
+        return False
+    return keeping.trace_is_safe(run, policy) and all(pod.ended for pod in run.pods)
 
 
 def is_over(run: Run) -> bool:

@@ -1,4 +1,4 @@
-"""Many plans into one: one patch per Job, the earliest time to look again, all marks. Order is kept."""
+"""Many plans into one: one patch per Job, the earliest time to look again, all marks and rests, in order."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,6 +8,7 @@ from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadPods
 
 def merge(plans: Iterable[Plan]) -> Plan:
     """One plan out of many: one patch per Job, in the place of its first; the same question once."""
+    plans = tuple(plans)
     actions: list[Action] = []
     patches: dict[str, PatchJob] = {}
     waits: list[float] = []
@@ -27,7 +28,8 @@ def merge(plans: Iterable[Plan]) -> Plan:
             else:
                 actions.append(action)
                 patches[action.job_uid] = action
-    return Plan(tuple(actions), min(waits, default=None), tuple(dict.fromkeys(marks)))
+    rests = tuple(rest for plan in plans for rest in plan.rests)
+    return Plan(tuple(actions), min(waits, default=None), tuple(dict.fromkeys(marks)), rests)
 
 
 def _join(first: PatchJob, second: PatchJob) -> PatchJob:

@@ -5,6 +5,7 @@ import pytest
 
 from controller.core.actions import PatchJob, ReadPods, TellJob
 from controller.core.contract import SECOND, Phase, Reason, Status
+from controller.core.model import Wishes
 from controller.core.rules import concluding
 from controller.core.snapshot import Export, Run
 from controller.core.transcript import AgentLog, LogState
@@ -28,6 +29,7 @@ from tests.core.builders import (
 from tests.core.world import after
 
 OPEN = make_over(log=make_open_log())
+RETAINED = Wishes(retain=True)
 
 
 def conclude(run, at=None, **changes):
@@ -122,7 +124,8 @@ def test_a_result_without_a_terminal_phase_is_kept():
     assert KEYS.status(Status.RESULT) not in patch_of(plan).annotations
 
 
-DONE = {"phase": "Failed", "result": True, "over": "x"}
+DONE = {"phase": "Failed", "result": True, "over": "x", "kept": POLICY.retention_seconds}
+NEVER_RAN = {"phase": "Rejected", "result": True, "parallelism": 0}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,12 @@ DONE = {"phase": "Failed", "result": True, "over": "x"}
         pytest.param(make_run(make_job(**DONE), make_pod()), POLICY, False, id="a pod lingers"),
         pytest.param(make_run(make_job(phase="Failed")), POLICY, False, id="no result"),
         pytest.param(make_run(make_job(phase="Running", result=True)), POLICY, False, id="no terminal phase"),
+        pytest.param(make_run(make_job(**{**DONE, "kept": None})), POLICY, False, id="not given a TTL yet"),
+        pytest.param(make_run(make_job(**DONE, ttl_seconds=7)), POLICY, True, id="given one by another"),
+        pytest.param(make_run(make_job(**DONE, wishes=RETAINED)), POLICY, False, id="its TTL is to go"),
+        pytest.param(make_run(make_waiting(**NEVER_RAN)), POLICY, False, id="to be retired one day"),
+        pytest.param(make_run(make_waiting(**NEVER_RAN, wishes=RETAINED)), POLICY, True, id="never retired"),
+        pytest.param(make_run(make_waiting(**NEVER_RAN, deleted_at=1)), POLICY, True, id="being deleted"),
     ],
 )
 def test_what_is_settled(run, policy, want):

@@ -1,4 +1,4 @@
-from controller.core.actions import ConfirmGone, PatchJob, Plan, ReadPods, RefreshJob
+from controller.core.actions import ConfirmGone, PatchJob, Plan, ReadPods, RefreshJob, Rest
 from controller.core.rules.merging import merge
 
 
@@ -57,3 +57,8 @@ def test_what_two_rules_want_to_know_is_asked_once():
         asked,
         ReadPods("agents", "v"),
     )
+
+
+def test_the_rests_of_all_plans_are_kept():
+    first, second = Rest("u", 5.0), Rest("v", 7.0)
+    assert merge([Plan(rests=(first,)), Plan(rests=(second,))]).rests == (first, second)
