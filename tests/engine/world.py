@@ -191,6 +191,8 @@ class Engine:
         self.cluster, self.told, self.follower = Cluster(), Told(), Follower()
         self.jobs, self.pods = Watch(), Watch()
         self.leads = True
+        self.ahead = 0
+        """Seconds by which the wall clock goes wrong."""
         self.parts = Parts(
             store=Store(policy),
             queue=WorkQueue(random.Random(1)),
@@ -205,10 +207,9 @@ class Engine:
             observer=self.told,
         )
 
-    @staticmethod
-    def now():
+    def now(self):
         mono = asyncio.get_running_loop().time()
-        return Now((NOON + int(mono)) * SECOND, mono)
+        return Now((NOON + int(mono) + self.ahead) * SECOND, mono)
 
     def see_job(self, name="run-1", **changes):
         """There is such a Job, and the watch says so."""

@@ -63,8 +63,10 @@ def notes(obj):
 
 
 def _starts(write):
+    """Not only closes: a Job without parallelism is unsuspended to be over."""
     before = write.previous.object["spec"].get("suspend") if write.previous else False
-    return bool(before) and not write.object["spec"].get("suspend")
+    spec = write.object["spec"]
+    return bool(before) and not spec.get("suspend") and spec.get("parallelism") != 0
 
 
 def changed(write):
