@@ -134,9 +134,10 @@ class _Controller:
             streams=settings.log_streams,
         )
         self._watch(parser)
+        queue = WorkQueue[Slot](self._jitter("queue"), self._metrics.work_began)
         return Parts(
-            store=Store(policy),
-            queue=WorkQueue[Slot](self._jitter("queue"), self._metrics.work_began),
+            store=Store(policy, wake=queue.add),
+            queue=queue,
             parser=parser,
             writer=Writer(self._kube, keys, clock_wall=time.time_ns, instance=socket.gethostname()),
             follower=follower,
@@ -207,6 +208,7 @@ class _Controller:
         if self._lease:
             logger.info("standing by for the lease")
             await self._lease.wait_acquired()
+        await loops.prime(self._parts)
         self._leads = True
         logger.info("leading: {} agents known", len(self._parts.store.slots()))
         for _ in range(self._settings.workers):

@@ -7,7 +7,7 @@ and is not confirmed to be gone. Places are counted by the controller uid, so a 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from controller.core import contract, ownership
+from controller.core import contract, limits, ownership
 from controller.core.contract import LIVE, TERMINAL, Phase, Reason
 from controller.core.model import Job
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
@@ -88,7 +88,7 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
     """For each waiting run of the slot (by Job uid): Starting/Admitted, or Queued and what it waits for."""
     waiting = sorted(
         (run for run in seen.runs if _may_be_decided(run.job)),
-        key=lambda run: (run.job.created_at, run.job.name),
+        key=lambda run: limits.place_in_line(run, seen),
     )
     if not waiting:
         return {}
@@ -105,7 +105,8 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
                 continue
             free -= 1
             names.append(run.job.name)
-            verdicts[run.job.uid] = Standing(Phase.STARTING, Reason.ADMITTED, "Admitted.")
+            admitted = Standing(Phase.STARTING, Reason.ADMITTED, "Admitted.")
+            verdicts[run.job.uid] = limits.limited(run, seen, policy) or admitted
         else:
             said = obstacle or _busy(names, policy)
             verdicts[run.job.uid] = Standing(Phase.QUEUED, Reason.AGENT_BUSY, said)

@@ -102,6 +102,27 @@ class Ghost(NamedTuple):
     uid: str
 
 
+class Contender(NamedTuple):
+    """A waiting run that its slot would let start now. In order: the oldest first, then by name."""
+
+    created_at: int
+    name: str
+    uid: str
+    company: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the limits of companies and cluster leave for one slot. Who is granted counts as running."""
+
+    granted: frozenset[str] = frozenset()
+    """Uids of waiting Jobs of the slot whose turn it is."""
+    running: int = 0
+    """In all that is watched."""
+    of_company: Mapping[str, int] = field(default_factory=dict)
+    """The same for each company that has runs in the slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything known about one slot at one moment. The order of runs and pods carries no meaning."""
@@ -123,6 +144,8 @@ class Snapshot:
     """Mark (see `actions.Plan`) -> monotonic second at which this controller first saw it hold."""
     refused: frozenset[str] = frozenset()
     """Uids of Jobs whose start the API server refused a moment ago, and of pods just labelled, or refused."""
+    capacity: Capacity | None = None
+    """None if neither companies nor the cluster have a limit."""
 
     def first_seen(self, mark: str, now: Now) -> float:
         """The monotonic second since which the mark has held: now, if it is named for the first time."""

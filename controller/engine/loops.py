@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from controller.core.actions import Plan, RefreshJob
-from controller.core.model import Job, Pod, Slot, Unreadable
+from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.reconcile import reconcile
-from controller.core.snapshot import Export
+from controller.core.snapshot import Export, Snapshot
 from controller.core.transcript import AttemptLog
+from controller.engine.capacity import compete
 from controller.engine.parts import Parts, is_fresh
 from controller.engine.perform import perform
 from controller.engine.queue import FRESH, INITIAL
@@ -144,8 +145,13 @@ async def _round(parts: Parts, slot: Slot) -> str:
 def _plan(parts: Parts, slot: Slot) -> Plan:
     now = parts.now()
     parts.store.wake(slot, now.mono)
-    snapshot = parts.store.snapshot(slot, fresh=is_fresh(parts), mono=now.mono)
-    plan = reconcile(snapshot, now, parts.policy)
+    try:
+        snapshot = _look(parts, slot, now)
+        plan = reconcile(snapshot, now, parts.policy)
+    except Exception:
+        if parts.store.ledger:  # a slot in which nothing can be decided keeps no place from others
+            parts.store.ledger.contend(slot, (), 0)
+        raise
     if snapshot.fresh and not snapshot.doubts:  # else the plan says nothing about what holds
         parts.store.remember(slot, plan.marks, now.mono)
     _let_rest(parts, slot, plan, now.mono)
@@ -160,6 +166,31 @@ def _let_rest(parts: Parts, slot: Slot, plan: Plan, mono: float) -> None:
             parts.store.rest(rest.job_uid, mono + rest.seconds)
     if (ends := parts.store.rest_ends_at(slot)) is not None:
         parts.queue.add_after(slot, ends - mono)
+
+
+def _look(parts: Parts, slot: Slot, now: Now) -> Snapshot:
+    """The slot as it is, with the turns that its runs have got in what companies and cluster have left.
+
+    No `await` stands between the look at what is left and its reservation.
+    """
+    seen = parts.store.snapshot(slot, fresh=is_fresh(parts), mono=now.mono)
+    if not compete(parts.store.ledger, seen, parts.policy):
+        return seen
+    return parts.store.snapshot(slot, fresh=seen.fresh, mono=now.mono)
+
+
+async def prime(parts: Parts) -> None:
+    """Before anything is decided: all contenders line up, so that a restart does not change their order."""
+    if (ledger := parts.store.ledger) is None:
+        return
+    for slot in parts.store.slots():
+        try:
+            seen = parts.store.snapshot(slot, fresh=True, mono=parts.now().mono)
+            compete(ledger, seen, parts.policy, later=True)
+        except Exception as error:  # noqa: BLE001 — as in `_round`: a poisoned slot is told, and no more
+            parts.observer.failed(slot, error)
+        await asyncio.sleep(0)
+    ledger.give_turns()
 
 
 def _requeue(parts: Parts, slot: Slot, outcome: Exception | None) -> str:

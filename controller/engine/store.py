@@ -6,26 +6,20 @@ and published leaves only its run id; so does one that rests, until its rest is 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from operator import attrgetter
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
-from controller.core import admission
+from controller.core import admission, limits
 from controller.core.contract import LIVE, TERMINAL, Phase
 from controller.core.model import Ids, Job, Owned, Pod, Slot
 from controller.core.rules import concluding
 from controller.core.snapshot import Asked, Export, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
+from controller.engine.capacity import Ledger
 from controller.engine.departed import Departed
 from controller.engine.groups import Groups
 from controller.engine.resting import Resting
-
-Known = TypeVar("Known", Job, Pod)
-_READ: Final = {
-    kind: attrgetter(*(each.name for each in fields(kind) if each.name != "version")) for kind in (Job, Pod)
-}
-"""All that is known of an object but its version."""
+from controller.engine.versions import is_older, is_same
 
 REFUSED_SECONDS: Final = 55.0
 """So long a Job whose start was refused is passed over, and a pod that was labelled; shorter than the pause
@@ -34,10 +28,15 @@ before it is tried again.
 
 
 class Store:
-    """In-memory state of one controller. Every method that changes it returns the slots it touched."""
+    """In-memory state of one controller. Every method that changes it returns the slots it touched.
 
-    def __init__(self, policy: Policy) -> None:
+    `wake` is called with a slot one of whose runs may start because a place became free in another slot.
+    """
+
+    def __init__(self, policy: Policy, wake: Callable[[Slot], None] = lambda _slot: None) -> None:
         self._policy = policy
+        self.ledger = Ledger(policy, wake) if limits.is_limited(policy) else None
+        """None if neither companies nor the cluster have a limit."""
         self._jobs: dict[str, Job] = {}
         self._pods: dict[str, Pod] = {}
         self._pods_of = Groups[str]()
@@ -63,9 +62,9 @@ class Store:
         """A Job as it is now; ignored if a newer version of it is known, or the same but for its version."""
         known = self._jobs.get(job.uid)
         if known is not None:
-            if _is_older(job.version, known.version):
+            if is_older(job.version, known.version):
                 return set()
-            if _is_same(job, known):
+            if is_same(job, known):
                 self._jobs[job.uid] = job
                 return set()
         touched = {job.slot}
@@ -78,6 +77,7 @@ class Store:
         for pod_uid in self._pods_of.of(job.uid):
             touched |= self._unstray(self._pods[pod_uid])
         self._settle(job.uid)
+        self._count(job.uid)
         return touched
 
     def drop_job(self, job: Job) -> set[Slot]:
@@ -108,15 +108,16 @@ class Store:
                 self.drop_pod(pod)
             else:
                 self._stray(pod)
+        self._count(job.uid)
         return {last.slot} | {pod.slot for pod in pods}
 
     def put_pod(self, pod: Pod) -> set[Slot]:
         """A pod as it is now; ignored if a newer version of it is known, or the same but for its version."""
         known = self._pods.get(pod.uid)
         if known is not None:
-            if _is_older(pod.version, known.version):
+            if is_older(pod.version, known.version):
                 return set()
-            if _is_same(pod, known):
+            if is_same(pod, known):
                 self._pods[pod.uid] = pod
                 return set()
         touched: set[Slot] = set()
@@ -129,9 +130,10 @@ class Store:
         if job is None:
             self._departed.put_pod(pod)
             self._stray(pod)
-            return touched | {pod.slot}
-        self._settle(job.uid)
-        return touched | {job.slot}
+        else:
+            self._settle(job.uid)
+        self._count(pod.job_uid or pod.uid)
+        return touched | {pod.slot if job is None else job.slot}
 
     def drop_pod(self, pod: Pod) -> set[Slot]:
         """A pod is not seen any more."""
@@ -142,6 +144,7 @@ class Store:
         if (job := self._jobs.get(known.job_uid)) is not None:
             self._settle(job.uid)
             touched.add(job.slot)
+        self._count(known.job_uid or known.uid)
         return touched
 
     # ── What our own work says ───────────────────────────────────────────────────────────────────
@@ -152,7 +155,11 @@ class Store:
             return set()
         settled = {job.slot} if job.uid in self._doubts else set()
         self._doubts.discard(job.uid)
-        return settled | self.put_job(job)
+        touched = settled | self.put_job(job)
+        if settled and self.ledger:
+            self.ledger.give_back(job.uid)  # it was not started: this once, others go first
+            self.ledger.give_turns()
+        return touched
 
     def doubt(self, job_uid: str) -> None:
         """A write to this Job had no certain outcome: what is cached of it may be older than the write."""
@@ -162,6 +169,8 @@ class Store:
     def refuse(self, uid: str, mono: float) -> None:
         """The API server refused to start this Job, or was asked to label this pod: it is passed over now."""
         self._refused[uid] = mono + REFUSED_SECONDS
+        if self.ledger:
+            self.ledger.give_back(uid)
 
     def put_owned(self, job_uid: str, owned: Owned, ownership: Ownership, mono: float) -> set[Slot]:
         """What the API server said of an object of a run, which it was asked at that second."""
@@ -182,6 +191,7 @@ class Store:
         if (job := self._jobs.get(job_uid)) is not None:
             self._pods_read[job_uid] = mono
             touched.add(job.slot)
+            self._count(job_uid)
         return touched
 
     def pod(self, pod_uid: str) -> Pod | None:
@@ -201,6 +211,7 @@ class Store:
             self._departed.discard(job_uid)
         for pod_uid in self._pods_of.of(job_uid):
             self.drop_pod(self._pods[pod_uid])
+        self._count(job_uid)
 
     def close_vanished(self, job_uid: str) -> Job | None:
         """A run that was cut off has been told of: the Job as it was last seen, the first time."""
@@ -228,6 +239,7 @@ class Store:
             return set()
         self._exports[job_uid] = state
         self._settle(job_uid)
+        self._count(job_uid)
         return {job.slot}
 
     def remember(self, slot: Slot, marks: Iterable[str], mono: float) -> None:
@@ -235,6 +247,11 @@ class Store:
         before = self._since.pop(slot, {})
         if held := {mark: before.get(mark, mono) for mark in marks}:
             self._since[slot] = held
+        if self.ledger and (changed := before.keys() ^ held.keys()):
+            for job_uid in self._active.of(slot):
+                if admission.release_mark(self._jobs[job_uid]) in changed:
+                    self._count(job_uid)
+            self.ledger.give_turns()
 
     def rest(self, job_uid: str, until: float) -> None:
         """Nothing is to be done about this run before that monotonic second, unless it changes."""
@@ -268,6 +285,9 @@ class Store:
             fresh=fresh,
             since=self._since.get(slot, {}),
             refused=self._refused_of(active, mono) if self._refused else frozenset(),
+            capacity=self.ledger.view(slot, {self._jobs[uid].ids.company for uid in active})
+            if self.ledger
+            else None,
         )
 
     def _refused_of(self, active: tuple[str, ...], mono: float) -> frozenset[str]:
@@ -287,6 +307,32 @@ class Store:
         return len(self._strays)
 
     # ── Inside ───────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, uid: str) -> None:
+        """Tells the ledger whether a place is held under this controller uid."""
+        if not self.ledger:
+            return
+        job = self._jobs.get(uid)
+        pods = [self._pods[pod] for pod in self._pods_of.of(uid) or (uid,) if pod in self._pods]
+        if self._holds(uid) or any(not pod.ended for pod in pods):
+            company = (
+                job.ids.company if job else next((pod.labels.company for pod in pods if pod.labels), None)
+            )
+            self.ledger.hold(uid, company)
+        elif job is None:
+            self.ledger.forget(uid)
+        else:
+            self.ledger.free(uid)
+
+    def _holds(self, job_uid: str) -> bool:
+        """By itself: a ghost, or a Job that holds a place or has not been seen to free it."""
+        job = self._jobs.get(job_uid)
+        if job is None or job_uid not in self._active.of(job.slot):
+            return job_uid in self._haunted
+        if admission.holds(job):
+            return True
+        marks = Snapshot(job.slot, since=self._since.get(job.slot, {}))
+        return not admission.is_released(self._run(job_uid), marks)
 
     def _run(self, job_uid: str) -> Run:
         pods = (self._pods[uid] for uid in self._pods_of.of(job_uid))
@@ -350,17 +396,3 @@ class Store:
 
     def _unstray(self, pod: Pod) -> set[Slot]:
         return {pod.slot} if self._strays.discard(pod.slot, pod.uid) else set()
-
-
-def _is_same(new: Known, known: Known) -> bool:
-    """Nothing that is read of it has changed: half of all events say what our writes' answers have said."""
-    read = _READ[type(known)]
-    return bool(read(new) == read(known))
-
-
-def _is_older(version: str, known: str) -> bool:
-    """Versions are comparable integers since 1.35 (KEP-5504), and have always been in practice."""
-    try:
-        return int(version) < int(known)
-    except ValueError:
-        return False

@@ -19,7 +19,18 @@ from controller.core.model import (
     Wishes,
 )
 from controller.core.reconcile import reconcile
-from controller.core.snapshot import Asked, Attempt, Export, Facts, Ghost, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import (
+    Asked,
+    Attempt,
+    Capacity,
+    Export,
+    Facts,
+    Ghost,
+    Ownership,
+    Policy,
+    Run,
+    Snapshot,
+)
 from controller.core.transcript import AttemptLog, LogState
 from tests.core.builders import (
     NAMESPACE,
@@ -264,6 +275,9 @@ _AGES = st.sampled_from([None, 0.0, 1.5, 4.0, 6.0, 301.0, 601.0])
 _LIMITS = st.sampled_from([1, 1, 2])
 _UNSCHEDULABLE = st.sampled_from([0, 300, 3600])
 _ACKNOWLEDGED = st.sampled_from([0, 300, 300])
+_WIDER_LIMITS = st.sampled_from([0, 0, 0, 2])
+_TURNS = st.sets(st.sampled_from([uid_of(f"run-{n}") for n in range(4)])).map(frozenset)
+_CAPACITIES = st.builds(Capacity, _TURNS, st.integers(0, 3), st.just({"": 1, "c-1": 2}))
 _HEAP = st.sets(st.sampled_from(sorted(_TEXT_OF)), max_size=6)
 _LIVE_PHASES = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.FINISHING]
 _ANY_PHASE = st.sampled_from([None, *Phase])
@@ -379,6 +393,8 @@ def runs(draw, name):
 def policies(draw):
     return Policy(
         agent_concurrency=draw(_LIMITS),
+        company_concurrency=draw(_WIDER_LIMITS),
+        cluster_concurrency=draw(_WIDER_LIMITS),
         tracing=draw(_EITHER),
         own_secrets=draw(_EITHER),
         unschedulable_timeout_seconds=draw(_UNSCHEDULABLE),
@@ -429,6 +445,8 @@ def snapshots(draw, *, calm=False):
             settled_runs=draw(_SETTLED),
             fresh=draw(_ONE_IN_TEN) != 7,
         )
+    if draw(_EITHER):
+        seen = replace(seen, capacity=draw(_CAPACITIES))
     marks = reconcile(seen, NOW, Policy(tracing=True)).marks
     held = {mark: age for mark in marks if (age := draw(_AGES)) is not None}
     if calm:

@@ -233,6 +233,9 @@ def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
         ends_whole(patch, behind[patch.job_uid])
         starts_whole(patch, known[patch.job_uid], policy)
     assert len({patch.job_uid for patch in patches(plan)}) == len(patches(plan))
+    starts = {patch.job_uid for patch in patches(plan) if patch.spec.get("suspend") is False}
+    if policy.company_concurrency or policy.cluster_concurrency:
+        assert starts <= (seen.capacity.granted if seen.capacity else frozenset())
     # Whether a ghost is gone is not known yet when the other actions are carried out.
     held = places(replace(left, ghosts=seen.ghosts, strays=seen.strays))
     assert len(held) <= max(policy.agent_concurrency, len(places(seen)))

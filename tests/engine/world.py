@@ -193,9 +193,10 @@ class Engine:
         self.leads = True
         self.ahead = 0
         """Seconds by which the wall clock goes wrong."""
+        queue = WorkQueue(random.Random(1))
         self.parts = Parts(
-            store=Store(policy),
-            queue=WorkQueue(random.Random(1)),
+            store=Store(policy, wake=queue.add),
+            queue=queue,
             parser=PARSER,
             writer=self.cluster,
             follower=self.follower,
