@@ -24,6 +24,8 @@ class PatchJob:
     template_labels: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
     """The purposes, joined by `+`, in the order of the rules that asked: bounded, fit for a metric label."""
+    beat: bool = False
+    """Nothing but a heartbeat: it may wait, and is left out while the API server is busy."""
 
 
 @dataclass(frozen=True, slots=True)

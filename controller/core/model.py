@@ -225,6 +225,8 @@ class Job:
     failed: int = 0
     succeeded: int = 0
     oddities: tuple[Oddity, ...] = ()
+    size_kib: int = field(default=0, compare=False)
+    """Of the object as it came, rounded up: what each further write of it costs."""
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type if it is True."""

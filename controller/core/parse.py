@@ -97,6 +97,7 @@ class Parser:
             failed=status.failed or 0,
             succeeded=status.succeeded or 0,
             oddities=tuple(odd),
+            size_kib=-(-len(raw) // 1024),
         )
 
     def pod(self, raw: bytes) -> Pod | Unreadable:

@@ -147,7 +147,7 @@ def _plan(parts: Parts, slot: Slot) -> Plan:
     parts.store.wake(slot, now.mono)
     try:
         snapshot = _look(parts, slot, now)
-        plan = reconcile(snapshot, now, parts.policy)
+        plan = reconcile(snapshot, now, parts.store.beats.policy)
     except Exception:
         if parts.store.ledger:  # a slot in which nothing can be decided keeps no place from others
             parts.store.ledger.contend(slot, (), 0)

@@ -19,6 +19,8 @@ _WRITE_SECONDS: Final = 4.5
 
 _UNCONFIRMED_RETRY_SECONDS: Final = 2.0
 _EXPORTER_FULL_RETRY_SECONDS: Final = 5.0
+_SHED_SECONDS: Final = 1.0
+"""Heartbeats pause for so long, and for longer each time, while the API server fails."""
 
 
 async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | None:
@@ -30,11 +32,12 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
     worst: errors.KubeError | None = None
     skipped: set[str] = set()
     for action in plan.actions:
-        if action.job_uid in skipped:
+        if action.job_uid in skipped or _must_wait(parts, slot, action):
             continue
         try:
             await _act(parts, slot, action)
-        except errors.Throttled:
+        except errors.Throttled as error:
+            parts.store.beats.pause(parts.now().mono, error.after)
             raise
         except errors.Refused as error:
             parts.observer.refused(action, error)
@@ -44,9 +47,21 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
             worst = worst or error
             _pass_over(parts, slot, action)
         except errors.KubeError as error:
+            if isinstance(error, errors.Unavailable):
+                parts.store.beats.pause(parts.now().mono, _SHED_SECONDS)
             skipped.add(action.job_uid)
             worst = error
     return worst
+
+
+def _must_wait(parts: Parts, slot: Slot, action: Action) -> bool:
+    """A heartbeat for which there is no budget now: the slot is looked at when there is."""
+    if not isinstance(action, actions.PatchJob) or not action.beat:
+        return False
+    seconds = parts.store.beats.wait(action.job_uid, parts.now().mono)
+    if seconds > 0:
+        parts.queue.add_after(slot, seconds)
+    return seconds > 0
 
 
 def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
@@ -107,6 +122,8 @@ async def _patch(parts: Parts, action: actions.PatchJob) -> None:
     except errors.KubeError:
         parts.store.doubt(action.job_uid)
         raise
+    if action.beat:
+        parts.store.beats.accepted()
     if reply is not None:
         _take_reply(parts, reply)
 

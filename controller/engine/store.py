@@ -15,6 +15,7 @@ from controller.core.model import Ids, Job, Owned, Pod, Slot
 from controller.core.rules import concluding
 from controller.core.snapshot import Asked, Export, Ghost, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
+from controller.engine.budget import Heartbeats
 from controller.engine.capacity import Ledger
 from controller.engine.departed import Departed
 from controller.engine.groups import Groups
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, policy: Policy, wake: Callable[[Slot], None] = lambda _slot: None) -> None:
         self._policy = policy
+        self.beats = Heartbeats(policy)
         self.ledger = Ledger(policy, wake) if limits.is_limited(policy) else None
         """None if neither companies nor the cluster have a limit."""
         self._jobs: dict[str, Job] = {}
@@ -78,6 +80,7 @@ class Store:
             touched |= self._unstray(self._pods[pod_uid])
         self._settle(job.uid)
         self._count(job.uid)
+        self.beats.see(job)
         return touched
 
     def drop_job(self, job: Job) -> set[Slot]:
@@ -91,6 +94,7 @@ class Store:
         self._pods_read.pop(job.uid, None)
         self._refused.pop(job.uid, None)
         self._owned.pop(job.uid, None)
+        self.beats.forget(job.uid)
         last = known or job
         self._leave(last)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]

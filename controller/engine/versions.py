@@ -8,9 +8,10 @@ from controller.core.model import Job, Pod
 
 Known = TypeVar("Known", Job, Pod)
 _READ: Final = {
-    kind: attrgetter(*(each.name for each in fields(kind) if each.name != "version")) for kind in (Job, Pod)
+    kind: attrgetter(*(each.name for each in fields(kind) if each.compare and each.name != "version"))
+    for kind in (Job, Pod)
 }
-"""All that is known of an object but its version."""
+"""All that is known of an object but its version and its size."""
 
 
 def is_same(new: Known, known: Known) -> bool:

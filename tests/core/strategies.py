@@ -209,7 +209,7 @@ _TEXT_OF = {
     Status.TRACE_EXPORTED: st.just(stamp(98)),
     Status.SESSION_ID: st.sampled_from(["5e55", "older"]),
     Status.RESULT: st.just("…"),
-    Status.HEARTBEAT_SECONDS: st.just("60"),
+    Status.HEARTBEAT_SECONDS: st.sampled_from(["60", "60", "129", "1", "", "soon", "9" * 5000]),
     Status.HOST_TTL: st.sampled_from(["300", "0", "999999", "-1", "soon", "٣"]),
     Status.TTL_SET: st.sampled_from(["86400", "0", "300", "soon"]),
     Status.ATTACHED_TO: st.sampled_from(

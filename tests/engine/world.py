@@ -210,7 +210,7 @@ class Engine:
 
     def now(self):
         mono = asyncio.get_running_loop().time()
-        return Now((NOON + int(mono) + self.ahead) * SECOND, mono)
+        return Now((NOON + self.ahead) * SECOND + int(mono * SECOND), mono)
 
     def see_job(self, name="run-1", **changes):
         """There is such a Job, and the watch says so."""

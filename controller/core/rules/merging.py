@@ -41,4 +41,5 @@ def _join(first: PatchJob, second: PatchJob) -> PatchJob:
         spec={**second.spec, **first.spec},
         template_labels={**second.template_labels, **first.template_labels},
         why=f"{first.why}+{second.why}",
+        beat=first.beat and second.beat,
     )

@@ -3,11 +3,12 @@
 Keeps the number of writes small: 4 to 5 patches for a normal run besides heartbeats (contract §2).
 """
 
+from dataclasses import replace
 from typing import Final
 
-from controller.core import admission, facts, lifecycle
+from controller.core import admission, facts, heartbeat, lifecycle
 from controller.core.actions import Plan
-from controller.core.contract import LIVE, RANK, SECOND, TERMINAL, Phase, Reason, Status, instant
+from controller.core.contract import LIVE, RANK, TERMINAL, Phase, Reason, Status
 from controller.core.model import Now
 from controller.core.rules import concluding, publishing
 from controller.core.rules.merging import merge
@@ -41,16 +42,18 @@ def _report(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     standing = _forward(run, _standing(run))
     if _at_once(run, standing):
         return Plan((publishing.patch(run, standing, now, policy, why="report"),))
-    waits = [
-        _heartbeat_in(run, standing, now, policy),
-        _settled_in(seen, run, standing, now, policy),
-        _facts_in(seen, run, now),
-    ]
-    open_ = [(left, mark) for left, mark in waits if left is not None]
-    marks = tuple(mark for _, mark in open_ if mark)
-    if any(left <= 0 for left, _ in open_):
-        return Plan((publishing.patch(run, standing, now, policy, why="heartbeat"),), marks=marks)
-    return Plan(look_again=min((left for left, _ in open_), default=None), marks=marks)
+    waits = [_settled_in(seen, run, standing, now, policy), _facts_in(seen, run, now)]
+    marks = tuple(mark for _, mark in waits if mark)
+    lasting = [left for left, _ in waits if left is not None]
+    if any(left <= 0 for left in lasting):
+        return Plan((publishing.patch(run, standing, now, policy, why="report"),), marks=marks)
+    if standing.phase in LIVE:
+        lasting.append(heartbeat.due_in(run.job, now, policy.heartbeat_seconds))
+    if any(left <= 0 for left in lasting):
+        patch = publishing.patch(run, standing, now, policy, why="heartbeat")
+        lasting = [left for left in lasting if left > 0]  # though the heartbeat may have to wait
+        return Plan((replace(patch, beat=True),), min(lasting, default=None), marks)
+    return Plan(look_again=min(lasting, default=None), marks=marks)
 
 
 def _standing(run: Run) -> Standing:
@@ -79,17 +82,6 @@ def _at_once(run: Run, standing: Standing) -> bool:
     if standing.phase is Phase.RUNNING and run.job.phase is not Phase.RUNNING:
         return True
     return any(name not in run.job.status for name in publishing.identity(run))
-
-
-def _heartbeat_in(run: Run, standing: Standing, now: Now, policy: Policy) -> tuple[float | None, str]:
-    if standing.phase not in LIVE:
-        return None, ""
-    observed = instant(run.job.status.get(Status.OBSERVED_AT, ""))
-    if observed is None:
-        return 0.0, ""
-    age = (now.wall - observed) / SECOND
-    # A clock that was set back must not silence the heartbeat: an instant of the future counts as overdue.
-    return (0.0 if age < -1 else policy.heartbeat_seconds - age), ""
 
 
 def _settled_in(

@@ -94,8 +94,8 @@ def test_a_reason_that_did_not_last_is_not_written():
 @pytest.mark.parametrize(
     ("observed", "due"),
     [
-        pytest.param(stamp(41), False, id="not before the interval"),
-        pytest.param(stamp(40), True, id="after the interval"),
+        pytest.param(stamp(71), False, id="not before half the interval"),
+        pytest.param(stamp(10), True, id="after one and a half"),
         pytest.param(stamp(3700), True, id="the clock was set back an hour"),
         pytest.param("never", True, id="what cannot be read is overdue"),
         pytest.param(None, True, id="none yet"),
@@ -108,9 +108,17 @@ def test_heartbeats_go_by_the_wall_clock(observed, due):
     assert bool(plan.actions) is due
     if due:
         assert status(plan, Status.OBSERVED_AT) == stamp(100)
-        assert plan.actions[0].why == "heartbeat"
+        assert (plan.actions[0].why, plan.actions[0].beat) == ("heartbeat", True)
     else:
-        assert plan.look_again == 1.0
+        assert 1.0 <= plan.look_again <= 61.0
+
+
+def test_what_says_more_than_that_the_run_lives_is_no_mere_heartbeat():
+    run = live(logs=[make_open_log(retrying="overloaded")], observed=0)
+    seen = make_snapshot(run, since={f"standing:{run.job.uid}:Running:AgentRetrying": 90.0})
+    (patch,) = reporting.report(seen, now(100), POLICY).actions
+    assert (patch.why, patch.beat) == ("report", False)
+    assert status(reporting.report(seen, now(100), POLICY), Status.OBSERVED_AT) == stamp(100)
 
 
 def test_a_result_that_was_seen_is_secured_two_seconds_later():
@@ -124,14 +132,14 @@ def test_a_result_that_was_seen_is_secured_two_seconds_later():
 
 
 def test_a_phase_never_goes_back():
-    run = live(make_pod(waiting()), observed=30, phase="Running")
+    run = live(make_pod(waiting()), observed=0, phase="Running")
     plan = report(run)
     assert status(plan, Status.PHASE) is None
     assert status(plan, Status.REASON) == Reason.NEW_ATTEMPT
 
 
 def test_a_phase_that_was_finishing_stays_so_while_the_agent_speaks_again():
-    run = live(observed=30, phase="Finishing", reason="AgentFinished", logs=[make_open_log()])
+    run = live(observed=0, phase="Finishing", reason="AgentFinished", logs=[make_open_log()])
     plan = report(run)
     assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (None, None)
 
