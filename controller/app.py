@@ -196,6 +196,7 @@ class _Controller:
         for informer in self._parts.informers:
             yield loops.feed(self._parts, informer)
         yield loops.watch_freshness(self._parts)
+        yield loops.keep_series(self._parts)
         yield self._show_gauges()
         yield self._lead(group)
         yield self._wait_stopped(stop)

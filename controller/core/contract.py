@@ -134,6 +134,22 @@ class Reason(StrEnum):
     INVALID_RUN = "InvalidRun"
 
 
+STORY: Final = (
+    "OddInput",
+    "Rejected",
+    "Queued",
+    "Attached",
+    "Admitted",
+    "OwnedRefused",
+    "Silent",
+    "Stopping",
+    Reason.JOB_DELETED,
+    "ResultRecorded",
+    "TraceExported",
+)
+"""Reasons of Events in the order in which the story of a run has them."""
+
+
 class ErrorCode(StrEnum):
     """`errorCode` of a result: the codes that existing adapters and hosts know."""
 

@@ -64,6 +64,9 @@ class Parser:
         found = _decoded(_JOB, "Job", raw)
         if isinstance(found, Unreadable):
             return found
+        return self._job(found, -(-len(raw) // 1024))
+
+    def _job(self, found: wire.Job, size_kib: int) -> Job:
         meta, spec, status = found.metadata, found.spec, found.status
         labels, annotations = meta.labels or {}, meta.annotations or {}
         odd: list[Oddity] = []
@@ -97,7 +100,7 @@ class Parser:
             failed=status.failed or 0,
             succeeded=status.succeeded or 0,
             oddities=tuple(odd),
-            size_kib=-(-len(raw) // 1024),
+            size_kib=size_kib,
         )
 
     def pod(self, raw: bytes) -> Pod | Unreadable:

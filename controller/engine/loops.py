@@ -15,7 +15,7 @@ from controller.core.snapshot import Export, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.capacity import compete
 from controller.engine.parts import Parts, is_fresh
-from controller.engine.perform import perform
+from controller.engine.perform import perform, tell_series
 from controller.engine.queue import FRESH, INITIAL
 from controller.kube import errors
 from controller.kube.informer import Change, Gone, Informer, Synced, Upsert
@@ -106,6 +106,13 @@ async def watch_freshness(parts: Parts, period: float = 1.0) -> None:
         if fresh and not before:
             for slot in parts.store.slots():
                 parts.queue.add(slot, INITIAL)
+
+
+async def keep_series(parts: Parts, period: float = 15.0) -> None:
+    """What was told again is written down, though not each time. Never ends."""
+    while True:
+        await asyncio.sleep(period)
+        await tell_series(parts)
 
 
 # ── Work out ─────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from controller.core.snapshot import Ownership, Policy
 from controller.core.spantree import SpanTree
 from controller.engine.log_follower import LogFollower
 from controller.engine.queue import WorkQueue
+from controller.engine.series import Series
 from controller.engine.store import Store
 from controller.kube import errors
 from controller.kube.informer import Informer
@@ -78,6 +79,8 @@ class Parts:
     observer: Observer
     synced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once all caches are complete."""
+    series: Series = field(default_factory=Series)
+    """What was told of late."""
     arrived: dict[Slot, float] = field(default_factory=dict)
     """Monotonic second at which the oldest change came that a slot has not been worked on since."""
 

@@ -13,6 +13,7 @@ from controller.core.snapshot import Export, Ownership
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
+from controller.kube.writer import Writer
 
 _WRITE_SECONDS: Final = 4.5
 """A write must be over before another could lead: the Lease leaves 5 s between our deadline and theirs."""
@@ -192,15 +193,47 @@ async def _tell_in_passing(parts: Parts, action: actions.TellJob) -> None:
 
 
 async def _tell(parts: Parts, action: actions.TellJob) -> None:
+    """An Event that was told a moment ago is only counted, and its series written once a minute."""
+    if (count := parts.series.tell(action, parts.now().mono)) > 0:
+        await _tell_so_often(parts, action, count)
+
+
+async def tell_series(parts: Parts) -> None:
+    """Writes what has been told again and was only counted."""
+    for action, count in parts.series.due(parts.now().mono):
+        if not parts.held():
+            return
+        try:
+            await _tell_so_often(parts, action, count)
+        except errors.Refused as error:
+            parts.observer.refused(action, error)
+
+
+async def _tell_so_often(parts: Parts, action: actions.TellJob, count: int) -> None:
     """Events are for people, and best effort: a server that is busy is not asked twice."""
     try:
         async with asyncio.timeout(_WRITE_SECONDS):
-            await parts.writer.tell(action)
-    except errors.Refused:
-        raise
+            count = await _written(parts.writer, action, count)
+        parts.series.wrote(action, count, parts.now().mono)
     except (errors.KubeError, TimeoutError) as error:
+        parts.series.failed(action)
+        if isinstance(error, errors.Refused):
+            raise
         code = error.code if isinstance(error, errors.KubeError) else 0
         parts.observer.refused(action, errors.Refused(str(error), code, type(error).__name__))
+
+
+async def _written(writer: Writer, action: actions.TellJob, count: int) -> int:
+    """As a new Event, or as the series of one that is there. Says how often it has been told, all in all."""
+    try:
+        if count == 1:
+            if not await writer.tell(action):
+                return 1
+            count += await writer.told_before(action)  # before a restart, or longer ago than is remembered
+        await writer.tell_again(action, count)
+    except errors.NotFound:  # the API server keeps Events for an hour
+        await writer.tell(action)
+    return count
 
 
 async def _refresh(parts: Parts, action: actions.RefreshJob) -> None:

@@ -6,7 +6,7 @@ Action asks for.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from controller.kube import errors
 from controller.kube.adoption import Adopted, Adoption
 from controller.kube.api import EVENTS, JOBS, PODS, Kube, micro_time
 
+_PLACES: Final[Mapping[str, int]] = {reason: place for place, reason in enumerate(contract.STORY)}
 ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -59,6 +60,17 @@ class _Seen(msgspec.Struct):
 
 
 _SEEN = msgspec.json.Decoder(_Seen)
+
+
+class _Series(msgspec.Struct):
+    count: int = 0
+
+
+class _Event(msgspec.Struct):
+    series: _Series | None = None
+
+
+_EVENT = msgspec.json.Decoder(_Event)
 
 
 class Writer:
@@ -103,13 +115,29 @@ class Writer:
         """Whose the object is now, as far as the API server says."""
         return await self._adoption.own(action)
 
-    async def tell(self, action: TellJob) -> None:
-        """One Event. Its name follows from what it says: told again, it is there already."""
+    async def tell(self, action: TellJob) -> bool:
+        """One new Event. Its name follows from what it says: True if it has been told before."""
         body = msgspec.json.encode(self._event(action))
         try:
             await self._kube.create(EVENTS, action.namespace, body)
         except errors.AlreadyExists:
-            return
+            return True
+        return False
+
+    async def told_before(self, action: TellJob) -> int:
+        """How often the Event has been told, as the API server knows it. NotFound if it has none."""
+        found = await self._kube.patch(EVENTS, action.namespace, _event_name(action), b"{}")
+        try:
+            series = _EVENT.decode(found).series
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            raise errors.Unavailable(f"an answer that is no Event: {e}", 200) from e
+        return max(series.count, 1) if series else 1
+
+    async def tell_again(self, action: TellJob, count: int) -> None:
+        """The Event that is there has been told so often by now. NotFound if there is none any more."""
+        series = {"count": count, "lastObservedTime": micro_time(self._clock_wall())}
+        body = msgspec.json.encode({"series": series})
+        await self._kube.patch(EVENTS, action.namespace, _event_name(action), body)
 
     async def refresh(self, action: RefreshJob) -> bytes | None:
         """The Job, None if there is none of this uid."""
@@ -154,18 +182,15 @@ class Writer:
             token = page.token
 
     def _event(self, action: TellJob) -> dict[str, Any]:
-        note = contract.clip(action.note, contract.MESSAGE_MAX)
-        said = f"{action.job_uid}\n{action.reason}\n{note}"
-        digest = hashlib.sha256(said.encode()).hexdigest()[:16]
         return {
             "apiVersion": EVENTS.group_version,
             "kind": "Event",
-            "metadata": {"name": f"{action.name[:236]}.{digest}", "namespace": action.namespace},
+            "metadata": {"name": _event_name(action), "namespace": action.namespace},
             "eventTime": micro_time(self._clock_wall()),
             "type": "Warning" if action.warning else "Normal",
             "reason": action.reason,
             "action": action.reason,
-            "note": note,
+            "note": contract.clip(action.note, contract.MESSAGE_MAX),
             "reportingController": self._reporter,
             "reportingInstance": self._instance[:128],
             "regarding": {
@@ -176,6 +201,14 @@ class Writer:
                 "uid": action.job_uid,
             },
         }
+
+
+def _event_name(action: TellJob) -> str:
+    """The same for the same words. `kubectl describe` shows such Events by name: so the story goes first."""
+    said = f"{action.job_uid}\n{action.reason}\n{contract.clip(action.note, contract.MESSAGE_MAX)}"
+    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    place = _PLACES.get(action.reason, _PLACES["Silent"])
+    return f"{action.name[:234]}.{place:02d}{digest}"
 
 
 def _merge_patch(action: PatchJob) -> dict[str, Any] | None:

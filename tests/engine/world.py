@@ -41,6 +41,10 @@ def merged(target, patch):
     return found
 
 
+def _said(action):
+    return action.job_uid, action.reason, action.note
+
+
 class Cluster:
     """Jobs by uid, as JSON; every write is remembered."""
 
@@ -51,6 +55,7 @@ class Cluster:
         self.objects = {}
         """(kind, name) -> what is said of a Secret or ConfigMap; missing if it is not here."""
         self.told = []
+        self.events = {}
         self.calls = []
         self.version = 100
         self.trouble = lambda _action: None
@@ -115,7 +120,21 @@ class Cluster:
 
     async def tell(self, action):
         await self._called(action)
+        if _said(action) in self.events:
+            return True
+        self.events[_said(action)] = 1
         self.told.append(action)
+        return False
+
+    async def told_before(self, action):
+        await self._called(action)
+        return self.events[_said(action)]
+
+    async def tell_again(self, action, count):
+        await self._called(action)
+        if _said(action) not in self.events:
+            raise errors.NotFound(action.name)
+        self.events[_said(action)] = count
 
     async def refresh(self, action):
         await self._called(action)
@@ -238,7 +257,8 @@ async def engine(policy=None, exporter=None, workers=1):
     """All loops run; with no workers a test begins them itself."""
     made = Engine(policy or Policy(), exporter)
     works = [loops.feed(made.parts, made.jobs), loops.feed(made.parts, made.pods)]
-    works += [loops.watch_freshness(made.parts), *(loops.work(made.parts) for _ in range(workers))]
+    works += [loops.watch_freshness(made.parts), loops.keep_series(made.parts)]
+    works += [*(loops.work(made.parts) for _ in range(workers))]
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         yield made

@@ -204,6 +204,35 @@ async def test_an_event_is_told_once_however_often_it_is_asked_for(kube, writer,
     assert (second["type"], second["reason"]) == ("Warning", "Silent")
 
 
+async def test_an_event_that_is_told_again_is_a_series_of_one_event(kube, writer, run):
+    tell = TellJob("default", "run", run[0], "Queued", "Waits.")
+    assert await writer.tell(tell) is False
+    assert await writer.told_before(tell) == 1
+    assert await writer.tell(tell) is True
+    await writer.tell_again(tell, 2)
+    await writer.tell_again(tell, 5)
+    (event,) = await events(kube)
+    assert event["series"] == {"count": 5, "lastObservedTime": "2026-01-01T00:00:00.123456Z"}
+    assert await writer.told_before(tell) == 5
+
+
+async def test_an_event_that_the_server_has_forgotten_has_no_series(writer, run):
+    tell = TellJob("default", "run", run[0], "Queued", "Waits.")
+    with pytest.raises(errors.NotFound):
+        await writer.told_before(tell)
+    with pytest.raises(errors.NotFound):
+        await writer.tell_again(tell, 2)
+
+
+async def test_events_are_listed_in_the_order_of_the_story(kube, writer, run):
+    """`kubectl describe` does not sort them by time: it shows them as they are listed, by name."""
+    story = ["Queued", "Admitted", "OwnedRefused", "Silent", "Stopping", "ResultRecorded", "TraceExported"]
+    for reason in reversed(story):
+        await writer.tell(TellJob("default", "run", run[0], reason, f"{reason} it is."))
+    page = await kube.page(EVENTS, namespace="default")
+    assert [json.loads(bytes(item))["reason"] for item in page.items] == story
+
+
 async def test_an_event_of_a_job_with_a_long_name_and_much_to_say_still_fits(kube, writer):
     await writer.tell(TellJob("default", "n" * 253, "uid", "Queued", "ä" * 5000))
     (event,) = await events(kube)

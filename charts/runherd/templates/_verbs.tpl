@@ -16,7 +16,7 @@
   verbs: [patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  verbs: [create, patch]
 # No such object exists. The right to it is how the admission policies know the controller.
 - apiGroups: [{{ printf "status.%s" .Values.config.labelDomain | quote }}]
   resources: [runs]
