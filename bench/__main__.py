@@ -32,7 +32,7 @@ measures:
   events    watch events decoded and stored, in memory        memory    of a tracked run
   streams   the same over a socket                            folds     log lines folded
   plans     reconcile() on slots of several kinds             traces    spans built and encoded
-  latency   event to annotation, patches and CPU of a run, admissions in a burst
+  latency   event to annotation, how soon the next in line starts, cost of a run, bursts
 
 examples:
   python -m bench                        all, about a minute

@@ -15,6 +15,7 @@ CREATED: Final = "created"
 ADMITTED: Final = "admitted"
 CONTAINER: Final = "container running"
 RUNNING: Final = "Running written"
+POD_ENDED: Final = "pod ended"
 COMPLETE: Final = "Job complete"
 RESULT: Final = "result written"
 
@@ -42,6 +43,16 @@ class Commits:
         known = (self._steps.get(uid, {}) for uid in uids)
         return [(steps[last] - steps[first]) * 1000 for steps in known if first in steps and last in steps]
 
+    def handed_on(self, lines: list[tuple[str, str]], first: str, last: str) -> list[float]:
+        """Milliseconds from a step of one run to a step of the one that waits for it, whichever that is."""
+        steps = [(self._steps[one][first], self._steps[other][last]) for one, other in self._by_turn(lines)]
+        return [(then - before) * 1000 for before, then in steps]
+
+    def _by_turn(self, lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Both are of one second and one agent: who came first is seen, not assumed."""
+        ordered = (sorted(line, key=lambda uid: self._steps[uid][ADMITTED]) for line in lines)
+        return [(first, second) for first, second in ordered]
+
     def _see(self, write: Write) -> None:
         now, steps = time.perf_counter(), _steps_of(write)
         uid = _job_uid(write)
@@ -62,6 +73,8 @@ def _steps_of(write: Write) -> Iterator[str]:
         statuses = write.object.get("status", {}).get("containerStatuses") or []
         if any("running" in status.get("state", {}) for status in statuses):
             yield CONTAINER
+        if write.object.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            yield POD_ENDED
 
 
 def _steps_of_job(job: dict[str, Any]) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""A fake cluster with a controller beside it, through a steady load and through bursts: what happens when.
+"""A fake cluster with a controller beside it: a steady load, runs in line, bursts. What happens when.
 
 Run as `python -m bench.stage RATE STEADY BURST`; says on stdout, one JSON a line: where the cluster is when
-the steady load begins, what came out of it, what came out of the bursts. The controller is a process of its
-own, started as an operator would start it.
+the steady load begins, what came out of it, of the lines, and of the bursts. The controller is a process of
+its own, started as an operator would start it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any, Final
 
 from bench import processes, workload
-from bench.commits import ADMITTED, COMPLETE, CONTAINER, CREATED, RESULT, RUNNING, Commits
+from bench.commits import ADMITTED, COMPLETE, CONTAINER, CREATED, POD_ENDED, RESULT, RUNNING, Commits
 from bench.shapes import NAMESPACE
 from devcluster.fake import FakeCluster, Options
 
@@ -50,6 +50,7 @@ async def play(rate: float, steady: int, burst: int) -> None:
                 await _steady(cluster, commits, "warm", WARM_RUNS, rate)
                 _say({"url": cluster.url})
                 _say(await _measured(cluster, commits, process.pid, steady, rate))
+                _say(await _lines(cluster, commits, max(steady // 3, 3), rate / 2))
                 _say(await _bursts(cluster, commits, process.pid, burst))
 
 
@@ -96,6 +97,18 @@ async def _measured(
         "cpu_ms": (_cpu_ms(pid) - cpu) / runs,
         "patches": (_calls(cluster, "jobs", "patch") - patches) / runs,
         "calls": (_calls(cluster) - calls) / runs,
+    }
+
+
+async def _lines(cluster: FakeCluster, commits: Commits, agents: int, rate: float) -> dict[str, Any]:
+    """Agents with two runs each: how long a place stays empty."""
+    lines = await workload.submit_in_line(cluster, agents, rate)
+    uids = [uid for line in lines for uid in line]
+    await cluster.wait(lambda: commits.reached(uids, RESULT), _DONE_SECONDS)
+    await asyncio.sleep(_SETTLE_SECONDS)
+    return {
+        "ended": commits.handed_on(lines, POD_ENDED, ADMITTED),
+        "complete": commits.handed_on(lines, COMPLETE, ADMITTED),
     }
 
 

@@ -15,9 +15,13 @@ WORK_SECONDS: Final = 1.0
 _SCRIPT: Final = 'printf "%s\\n" "$1"; sleep "$2"; printf "%s\\n" "$3"'
 
 
-def manifest(name: str) -> JSON:
-    """A suspended Job of an agent of its own."""
-    labels = {KEYS.agent_id: f"agent-{name}", KEYS.run_id: f"run-{name}", KEYS.adapter_type: "claude_k8s"}
+def manifest(name: str, agent: str = "") -> JSON:
+    """A suspended Job of that agent, or of one of its own."""
+    labels = {
+        KEYS.agent_id: f"agent-{agent or name}",
+        KEYS.run_id: f"run-{name}",
+        KEYS.adapter_type: "claude_k8s",
+    }
     first, *_, last = (line.decode() for _, line in transcripts.lines(1))
     container = {
         "name": "claude",
@@ -36,9 +40,9 @@ def manifest(name: str) -> JSON:
     }
 
 
-def submit(cluster: FakeCluster, name: str) -> str:
+def submit(cluster: FakeCluster, name: str, agent: str = "") -> str:
     """One run; the uid of its Job."""
-    return str(cluster.create("jobs", manifest(name))["metadata"]["uid"])
+    return str(cluster.create("jobs", manifest(name, agent))["metadata"]["uid"])
 
 
 async def submit_steadily(cluster: FakeCluster, prefix: str, runs: int, rate: float) -> list[str]:
@@ -49,3 +53,14 @@ async def submit_steadily(cluster: FakeCluster, prefix: str, runs: int, rate: fl
         await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
         uids.append(submit(cluster, f"{prefix}-{number}"))
     return uids
+
+
+async def submit_in_line(cluster: FakeCluster, agents: int, rate: float) -> list[tuple[str, str]]:
+    """For so many agents a second two runs each, of which one has to wait for the other; their Jobs' uids."""
+    loop = asyncio.get_running_loop()
+    began, lines = loop.time(), []
+    for number in range(agents):
+        await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+        agent = f"line-{number}"
+        lines.append((submit(cluster, f"{agent}-a", agent), submit(cluster, f"{agent}-b", agent)))
+    return lines

@@ -147,7 +147,10 @@ class Cluster:
 
     async def confirm_gone(self, action):
         await self._called(action)
-        return Presence.RUNS if action.job_uid in self.jobs else Presence.ABSENT
+        pods = [pod for pod in self.pods.values() if pod["job"] == action.job_uid]
+        if action.job_uid in self.jobs or any(not PARSER.pod(raw(pod)).ended for pod in pods):
+            return Presence.RUNS
+        return Presence.ABSENT
 
 
 class Watch:
