@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 
-from controller.core.contract import Status
 from tests.program import oracle
 from tests.program.runs import API_RETRY, KEYS, SUBAGENT, make_run, replay
 
@@ -61,7 +60,7 @@ async def test_limits_of_company_and_cluster_hold_over_all_agents(world):
     await world.published(*many, *few)
     most, of_many = most_at_once(world)
     assert (most, of_many) == (3, 2), "and the limits are made use of"
-    assert ended(world, few) < ended(world, many), "the company with few runs did not wait for the other one"
+    assert started(world, few) < started(world, many), "who has fewer runs did not wait for all of the others"
     world.check(limit=2)
 
 
@@ -87,6 +86,7 @@ def most_at_once(world):
     return tuple(most)
 
 
-def ended(world, names):
-    """When the last of them had its result."""
-    return max(world.said(name, Status.SINCE) for name in names)
+def started(world, names):
+    """The last start of any of them, as a place in the history of the cluster."""
+    starts = [write for name in names for write in oracle.unsuspended(world.cluster.history, world.uid(name))]
+    return max(int(write.version) for write in starts)
