@@ -233,7 +233,7 @@ def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
         ends_whole(patch, behind[patch.job_uid])
         starts_whole(patch, known[patch.job_uid], policy)
     assert len({patch.job_uid for patch in patches(plan)}) == len(patches(plan))
-    starts = {patch.job_uid for patch in patches(plan) if patch.spec.get("suspend") is False}
+    starts = {patch.job_uid for patch in patches(plan) if is_start(patch)}
     if policy.company_concurrency or policy.cluster_concurrency:
         assert starts <= (seen.capacity.granted if seen.capacity else frozenset())
     # Whether a ghost is gone is not known yet when the other actions are carried out.
@@ -261,9 +261,14 @@ def moves_forward_only(patch, job):
         assert RANK[Phase(phase)] >= RANK[job.phase]
 
 
+def is_start(patch):
+    """It lets pods be made: with parallelism 0 it closes a Job."""
+    return patch.spec.get("suspend") is False and patch.spec.get("parallelism") != 0
+
+
 def starts_whole(patch, run, policy):
     """No run is started before each of its objects has answered."""
-    if patch.spec.get("suspend") is False and patch.spec.get("parallelism") != 0:
+    if is_start(patch):
         checked = [owned for owned in run.job.owned if policy.own_secrets or owned.kind != "Secret"]
         answers = {run.owned[owned].ownership for owned in checked}
         assert answers <= {Ownership.ADOPTED, Ownership.REFUSED, Ownership.FORBIDDEN}
