@@ -17,7 +17,10 @@ from controller.core.snapshot import Ownership
 from controller.kube import errors
 from controller.telemetry.metrics import Metrics
 
-_TOLD_OF: Final = ("admit", "queue", "reject", "cancel", "stop", "stop-again", "result", "trace", "retire")
+_TOLD_OF: Final = (
+    "admit", "queue", "reject", "attach", "relabel", "cancel", "stop", "stop-again", "result", "copy",
+    "trace", "retire",
+)  # fmt: skip
 """Purposes of patches that are worth a line in the log at INFO."""
 _SAID: Final = (Status.PHASE, Status.REASON, Status.STOP)
 

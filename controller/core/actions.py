@@ -22,6 +22,7 @@ class PatchJob:
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     spec: Mapping[str, bool | int | None] = field(default_factory=dict)
     template_labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
     """The purposes, joined by `+`, in the order of the rules that asked: bounded, fit for a metric label."""
     beat: bool = False
@@ -85,6 +86,20 @@ class ReadPods:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadResult:
+    """Read this Job from the API server, with the text of its result, for a run that continues on it."""
+
+    namespace: str
+    name: str
+    job_uid: str
+
+
+def answer_mark(job_uid: str) -> str:
+    """What `ReadResult` has brought is kept as long as plans name this mark."""
+    return f"answer:{job_uid}"
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmGone:
     """Ask the API server whether the Job of this uid is gone and none of its pods could still run."""
 
@@ -141,6 +156,7 @@ Action = (
     | TellJob
     | RefreshJob
     | ReadPods
+    | ReadResult
     | ConfirmGone
     | FollowLog
     | ExportTrace

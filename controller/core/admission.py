@@ -1,19 +1,28 @@
-"""Who of a slot may start, and why the others wait.
+"""Who of a slot may start, who continues on a Job that runs, and why the others wait.
 
 A place is held by whatever may still run an agent: a live Job, a pod that has not ended, a Job that vanished
 and is not confirmed to be gone. Places are counted by the controller uid, so a Job and its pods hold one.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from controller.core import contract, limits, ownership
+from controller.core import attachments, contract, history, limits, orphans, ownership
 from controller.core.contract import LIVE, TERMINAL, Phase, Reason
 from controller.core.model import Job
+from controller.core.orphans import Decision, Other, Ruling
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 
 _NAMED: Final = 3
 """So many holders of places are named to those who wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Standing):
+    """Where a waiting run is to stand, and the ruling that says so; None: no other Job has to do with it."""
+
+    ruling: Ruling | None = None
 
 
 def holders(seen: Snapshot) -> frozenset[str]:
@@ -41,8 +50,11 @@ def was_started(job: Job) -> bool:
     """Pods of this Job have existed, as far as the Job itself tells."""
     if is_retired(job):
         return False
-    counted = job.active or job.failed or job.succeeded
-    return bool(counted) or job.started_at is not None or job.phase in LIVE
+    if job.active or job.failed or job.succeeded:
+        return True
+    if attachments.was_attached(job):
+        return False  # whoever unsuspends it starts nothing: its parallelism is 0
+    return job.started_at is not None or job.phase in LIVE
 
 
 def release_mark(job: Job) -> str:
@@ -84,32 +96,40 @@ def problem(job: Job) -> str:
     return ""
 
 
-def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Standing]:
-    """For each waiting run of the slot (by Job uid): Starting/Admitted, or Queued and what it waits for."""
+def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Verdict]:
+    """For each waiting run of the slot (by Job uid): Starting, Queued, Attached or Rejected, and why.
+
+    A run that may not wait is left out as long as the place may yet be its own: while others are only about
+    to be started.
+    """
     waiting = sorted(
         (run for run in seen.runs if _may_be_decided(run.job)),
         key=lambda run: limits.place_in_line(run, seen),
     )
     if not waiting:
         return {}
-    free = policy.agent_concurrency - len(holders(seen))
+    before = free = policy.agent_concurrency - len(holders(seen))
     names = _holding(seen)
-    verdicts: dict[str, Standing] = {}
+    admitted: list[Job] = []
+    verdicts: dict[str, Verdict] = {}
     for run in waiting:
-        obstacle = _twin(run, seen) or _changed(run.job) or _refused(run.job, seen)
-        unanswered = ownership.is_open(run, policy)
-        if not obstacle and unanswered and (lacks := ownership.complaint(run, policy)):
-            verdicts[run.job.uid] = Standing(Phase.QUEUED, Reason.OBJECT_MISSING, lacks)
-        elif not obstacle and free > 0:
-            if unanswered:  # the answer comes at once: nothing to tell, and nobody behind it is held up
+        job = run.job
+        ruling = _rule(job, seen, admitted, full=free <= 0)
+        verdict = _attached(ruling) or _held_back(run, seen, policy) or _placed(ruling, names, policy)
+        if verdict.phase is Phase.STARTING:
+            if ownership.is_open(run, policy):  # the answer comes at once: nobody behind it is held up
                 continue
             free -= 1
-            names.append(run.job.name)
-            admitted = Standing(Phase.STARTING, Reason.ADMITTED, "Admitted.")
-            verdicts[run.job.uid] = limits.limited(run, seen, policy) or admitted
-        else:
-            said = obstacle or _busy(names, policy)
-            verdicts[run.job.uid] = Standing(Phase.QUEUED, Reason.AGENT_BUSY, said)
+            names.append(job.name)
+            if (limited := limits.limited(run, seen, policy)) is not None:
+                verdict = Verdict(limited.phase, limited.reason, limited.message)
+            else:
+                admitted.append(job)
+        if verdict.phase is Phase.QUEUED and verdict.ruling and _may_not_wait(job, policy):
+            if before > 0:
+                continue
+            verdict = _turned_away(ruling, names, policy)
+        verdicts[job.uid] = verdict
     return verdicts
 
 
@@ -118,18 +138,120 @@ def _may_be_decided(job: Job) -> bool:
     return is_waiting(job) and not problem(job) and not job.wishes.cancel_requested
 
 
-def _twin(run: Run, seen: Snapshot) -> str:
+def on_conflict(job: Job, policy: Policy) -> str:
+    """`queue` or `fail`: what its host wants for a run that can't be started now."""
+    return job.wishes.on_conflict or policy.on_conflict
+
+
+def _may_not_wait(job: Job, policy: Policy) -> bool:
+    return on_conflict(job, policy) == "fail"
+
+
+def _attached(ruling: Ruling) -> Verdict | None:
+    other = ruling.other
+    if other is None or ruling.decision not in (Decision.REATTACH, Decision.DUPLICATE):
+        return None
+    said = {
+        Decision.REATTACH: f"Continues on Job {other.name}, which works on the same task.",
+        Decision.DUPLICATE: f"Is the same run as Job {other.name}, and takes its result.",
+    }
+    return Verdict(
+        Phase.ATTACHED, orphans.REASONS[ruling.decision], contract.clip(said[ruling.decision]), ruling
+    )
+
+
+def _held_back(run: Run, seen: Snapshot, policy: Policy) -> Verdict | None:
+    """What holds it back whatever the table says; no conflict, so that its host's wish has no part in it."""
+    if said := _twin(run.job, seen) or _changed(run.job) or _refused(run.job, seen):
+        return Verdict(Phase.QUEUED, Reason.AGENT_BUSY, said)
+    if ownership.is_open(run, policy) and (lacks := ownership.complaint(run, policy)):
+        return Verdict(Phase.QUEUED, Reason.OBJECT_MISSING, lacks)
+    return None
+
+
+def _placed(ruling: Ruling, names: Sequence[str], policy: Policy) -> Verdict:
+    if ruling.decision is Decision.ADMIT:
+        return Verdict(Phase.STARTING, Reason.ADMITTED, "Admitted.", ruling)
+    said = contract.clip(f"Waits: {_busy(names, policy)}{_because(ruling)}")
+    return Verdict(Phase.QUEUED, orphans.REASONS[ruling.decision], said, ruling)
+
+
+def _turned_away(ruling: Ruling, names: Sequence[str], policy: Policy) -> Verdict:
+    said = f"Not started, as its on-conflict is fail: {_busy(names, policy)}{_because(ruling)}"
+    return Verdict(Phase.REJECTED, orphans.REASONS[ruling.decision], contract.clip(said), ruling)
+
+
+def _because(ruling: Ruling) -> str:
+    """What is known of the Job that is in the way, as a further sentence."""
+    other = f" Job {ruling.other.name}" if ruling.other else ""
+    return {
+        Decision.BLOCK_TASK_UNKNOWN: f"{other} may work on another task: one of the two says no task id.",
+        Decision.BLOCK_TASK_MISMATCH: f"{other} works on another task.",
+        Decision.BLOCK_SESSION_MISMATCH: f"{other} works on the same task in another session.",
+    }.get(ruling.decision, "")
+
+
+# ── The Jobs that a waiting run is judged by ─────────────────────────────────────────────────────
+
+
+def _rule(me: Job, seen: Snapshot, admitted: Sequence[Job], *, full: bool) -> Ruling:
+    live = [_live(run.job, me) for run in seen.runs if _is_live(run.job)]
+    # Those that are started by this very plan are in the way, but nothing can be attached to them yet.
+    begun = (job for job in admitted if not history.serves(job, me.ids))
+    live += [Other(job.name, job.uid, job.ids, created_at=job.created_at) for job in begun]
+    same = [_same_run(job, me) for job in _ran_as(me, seen)]
+    return orphans.judge(me.ids, [*same, *live], reattach=me.wishes.reattach, full=full)
+
+
+def _is_live(job: Job) -> bool:
+    return holds(job) and not attachments.was_attached(job)
+
+
+def _live(job: Job, me: Job) -> Other:
+    allows = orphans.allows(job, me.created_at)
+    return Other(job.name, job.uid, job.ids, allows=allows, created_at=job.created_at)
+
+
+def _same_run(job: Job, me: Job) -> Other:
+    served = (history.run_of(me.ids),)
+    return Other(job.name, job.uid, job.ids, served, live=_is_live(job), created_at=job.created_at)
+
+
+def _ran_as(me: Job, seen: Snapshot) -> list[Job]:
+    """The Jobs that do, or did, the same run's work."""
+    everywhere = (*(run.job for run in seen.runs), *seen.settled)
+    named = [job for job in everywhere if job.uid != me.uid and history.serves(job, me.ids)]
+    resolved = {found.uid: found for job in named if (found := _worker(seen, job)) is not None}
+    return [job for job in resolved.values() if job.uid != me.uid and _has_run(job)]
+
+
+def _worker(seen: Snapshot, job: Job) -> Job | None:
+    """Where that run's work is done; one whose Job is gone still has its result on itself."""
+    return attachments.resolve(seen, job) or (job if job.phase in TERMINAL else None)
+
+
+def _has_run(job: Job) -> bool:
+    """One that is being deleted is about to be gone: its run is waited for, not attached to."""
+    if job.phase is Phase.REJECTED or is_waiting(job):
+        return False
+    if job.phase in TERMINAL:
+        return True
+    return job.deleted_at is None and (holds(job) or was_started(job) or job.finished is not None)
+
+
+# ── Why a run is held back whatever the table says ───────────────────────────────────────────────
+
+
+def _twin(mine: Job, seen: Snapshot) -> str:
     """Why a run whose run id has been seen on another Job is held back: no run is started twice."""
-    mine = run.job
     others = [
         other.job.name
         for other in seen.runs
-        if other.job.uid != mine.uid and other.job.ids.same("run", mine.ids) and _goes_first(other.job, mine)
+        if other.job.uid != mine.uid and history.serves(other.job, mine.ids) and _goes_first(other.job, mine)
     ]
+    others += [ghost.name for ghost in seen.ghosts if ghost.ids.same("run", mine.ids)]
     if others:
-        return f"Job {min(others)} has the same run id; a run is never started twice."
-    if any(ids.same("run", mine.ids) for ids in seen.settled_runs):
-        return "A Job of the same run id has already ended; a run is never started twice."
+        return f"Waits: Job {min(others)} has the same run id; a run is never started twice."
     return ""
 
 
@@ -153,8 +275,8 @@ def _goes_first(other: Job, mine: Job) -> bool:
 def _busy(names: Sequence[str], policy: Policy) -> str:
     by = f" by {', '.join(names[:_NAMED])}" if names else ""
     if policy.agent_concurrency == 1:
-        return contract.clip(f"Waits: the agent's place in this namespace is taken{by}.")
-    return contract.clip(f"Waits: the agent's {policy.agent_concurrency} places are taken{by}.")
+        return f"the agent's place in this namespace is taken{by}."
+    return f"the agent's {policy.agent_concurrency} places are taken{by}."
 
 
 def _holding(seen: Snapshot) -> list[str]:

@@ -150,9 +150,10 @@ class Ids:
 
     def same(self, name: str, other: "Ids") -> bool:
         """Whether both name the same thing: raw with raw if both sides have it, else label with label."""
-        mine, theirs = dict(self.raw).get(name), dict(other.raw).get(name)
-        if mine is not None and theirs is not None:
-            return mine == theirs
+        if self.raw and other.raw:
+            mine, theirs = dict(self.raw).get(name), dict(other.raw).get(name)
+            if mine is not None and theirs is not None:
+                return mine == theirs
         return bool(getattr(self, name)) and getattr(self, name) == getattr(other, name)
 
     def labels(self, keys: Keys) -> dict[str, str]:

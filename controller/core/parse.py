@@ -103,6 +103,14 @@ class Parser:
             size_kib=size_kib,
         )
 
+    def result(self, raw: bytes) -> str:
+        """The whole text of the result on a Job; empty if there is none. Only for one that is needed now."""
+        try:
+            annotations = _JOB.decode(raw).metadata.annotations or {}
+        except _BROKEN:
+            return ""
+        return annotations.get(self._keys.status(contract.Status.RESULT), "")
+
     def pod(self, raw: bytes) -> Pod | Unreadable:
         """A Pod from the API server's JSON."""
         found = _decoded(_POD, "Pod", raw)

@@ -11,6 +11,7 @@ from controller.core.actions import Plan, RefreshJob
 from controller.core.model import Now
 from controller.core.rules import (
     admitting,
+    attaching,
     cancelling,
     certainty,
     concluding,
@@ -18,6 +19,7 @@ from controller.core.rules import (
     keeping,
     labelling,
     owning,
+    relabelling,
     reporting,
     retiring,
     stopping,
@@ -40,12 +42,14 @@ RULES: Final[tuple[Rule, ...]] = (
     cancelling.cancel_waiting,  # who waits and is wanted no more is over, and never started
     cancelling.end_attachments,  # likewise who shares another's Job with a later run
     owning.reject_missing,  # a run whose Secret or ConfigMap never came is told so, and never started
-    admitting.admit_or_queue,  # who waits is started, or told what for
+    admitting.admit_or_queue,  # who waits is started, attached, or told what for
     stopping.stop_cancelled,  # a run whose host wants no more of it is ended
     stopping.close_suspended,  # a run that was suspended after its start is not started twice
     stopping.stop_again,  # a stop that somebody has undone is done again
     stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named
     concluding.conclude,  # a run that is over gets its terminal phase and its result, once
+    relabelling.relabel,  # a Job that others continue on says whose run it is by now, and which it has served
+    attaching.accompany,  # an attached run shows its Job's phase, and ends as that one does
     reporting.report,  # a live run says where it stands
     tracing.export,  # a concluded run's trace is handed over, once
     tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from controller.core import contract, diagnosis, lifecycle
+from controller.core import contract, diagnosis, history, lifecycle
 from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
 from controller.core.model import Container, Job
-from controller.core.snapshot import Facts, Run
+from controller.core.snapshot import Facts, Run, Standing
 from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
 from controller.core.verdict import Finding
 
@@ -89,6 +89,8 @@ class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
     truncated: list[str] = []
 
 
+_RESULT: Final = msgspec.json.Decoder(Result)
+_PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _SUMMARY_MIN: Final = 256
 """Bytes of summary that are kept before the fitting gives up on it."""
@@ -97,7 +99,8 @@ _SUMMARY_MIN: Final = 256
 def document(run: Run, known: Facts, log: AttemptLog | None, finding: Finding) -> Result:
     """The whole result, before it is fitted. `log`: of the decisive attempt, None if there is none."""
     job = run.job
-    found = Result(run_id=job.ids.best("run"), job_uid=job.uid, phase=finding.phase, reason=finding.reason)
+    run_id = history.submitted(job).best("run")
+    found = Result(run_id=run_id, job_uid=job.uid, phase=finding.phase, reason=finding.reason)
     _say_error(found, finding)
     _say_pod(found, job, known)
     found.timed_out = finding.phase is Phase.TIMED_OUT
@@ -136,6 +139,36 @@ def cancelled(job: Job, message: str, *, attached: bool) -> Result:
     )
 
 
+def attached(text: str, job: Job) -> Result | None:
+    """The result of the Job that this run has continued on, as this run's own; None if it can't be read.
+
+    What was cut stays named, with the checksum of that whole: there is no other.
+    """
+    try:
+        parts = _PARTS.decode(text)
+        said = parts.pop("resultJson", None)
+        found = _RESULT.decode(msgspec.json.encode(parts))
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return None
+    found.run_id, found.job_uid = job.ids.best("run"), job.uid
+    found.usage_basis, found.result_json = "attached", said
+    return found
+
+
+def cut_off(job: Job, standing: Standing, code: contract.ErrorCode) -> Result:
+    """The result of a run that has continued on a Job of which no result is to be had."""
+    return Result(
+        run_id=job.ids.best("run"),
+        job_uid=job.uid,
+        phase=standing.phase,
+        reason=standing.reason,
+        timed_out=standing.phase is Phase.TIMED_OUT,
+        error_code=code,
+        error_message=standing.message,
+        usage_basis="attached",
+    )
+
+
 def fit(found: Result) -> str:
     """The result as JSON of at most RESULT_INLINE_MAX bytes. What had to leave is named in `truncated`.
 
@@ -144,7 +177,7 @@ def fit(found: Result) -> str:
     text = msgspec.json.encode(found)
     if len(text) <= contract.RESULT_INLINE_MAX:
         return text.decode()
-    found.sha256 = contract.sha256(text)
+    found.sha256 = found.sha256 or contract.sha256(text)
     for name, empty in (("result_json", None), ("model_usage", {})):
         if getattr(found, name):
             setattr(found, name, empty)
@@ -155,7 +188,8 @@ def fit(found: Result) -> str:
 
 
 def _fit_summary(found: Result) -> str:
-    found.truncated.append("summary")
+    if "summary" not in found.truncated:
+        found.truncated.append("summary")
     size = len(found.summary.encode())
     while True:
         size = max(size // 2, 0)

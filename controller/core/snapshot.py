@@ -84,6 +84,8 @@ class Run:
     """What is known of the objects of this run; those that are not named have not been asked for."""
     rested: bool = False
     """The rest that a plan gave it (see `actions.Rest`) is over, by the monotonic clock."""
+    attached: tuple[str, ...] = ()
+    """Uids of the Jobs whose runs continue on this one and have not ended."""
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""
@@ -100,6 +102,19 @@ class Ghost(NamedTuple):
     namespace: str
     name: str
     uid: str
+    ids: Ids = Ids()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API server itself has said of a Job that a run continues on; kept while its mark is named."""
+
+    at: float
+    """Monotonic second at which it was asked."""
+    job: Job | None = None
+    """None: there is no Job of this uid."""
+    result: str = ""
+    """The whole text of its result; empty if there is none on it."""
 
 
 class Contender(NamedTuple):
@@ -136,8 +151,10 @@ class Snapshot:
     """Runs that are certain to have been deleted before they were concluded, until they are closed."""
     doubts: tuple[str, ...] = ()
     """Uids of Jobs whose cached state may be older than our own last write."""
-    settled_runs: tuple[Ids, ...] = ()
-    """Ids of Jobs of this slot that are over and published, and so not among `runs` any more."""
+    settled: tuple[Job, ...] = ()
+    """Jobs of this slot that are over and published, and so not among `runs` any more."""
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """By uid of the Job that was asked for."""
     fresh: bool = False
     """Both caches are synced and neither is stale. Without it nothing is admitted or stopped."""
     since: Mapping[str, float] = field(default_factory=dict)
@@ -146,6 +163,8 @@ class Snapshot:
     """Uids of Jobs whose start the API server refused a moment ago, and of pods just labelled, or refused."""
     capacity: Capacity | None = None
     """None if neither companies nor the cluster have a limit."""
+    labels_refused: frozenset[str] = frozenset()
+    """Uids of Jobs whose labels the API server refused to change a moment ago."""
 
     def first_seen(self, mark: str, now: Now) -> float:
         """The monotonic second since which the mark has held: now, if it is named for the first time."""

@@ -9,7 +9,7 @@ from typing import Final
 from controller.core import actions, ownership
 from controller.core.actions import Action, Plan, Presence
 from controller.core.model import Owned, Pod, Slot, Unreadable
-from controller.core.snapshot import Export, Ownership
+from controller.core.snapshot import Answer, Export, Ownership
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -44,13 +44,13 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
             parts.observer.refused(action, error)
             if isinstance(action, actions.TellJob):
                 continue
-            skipped.add(action.job_uid)
+            _skip(skipped, action)
             worst = worst or error
             _pass_over(parts, slot, action)
         except errors.KubeError as error:
             if isinstance(error, errors.Unavailable):
                 parts.store.beats.pause(parts.now().mono, _SHED_SECONDS)
-            skipped.add(action.job_uid)
+            _skip(skipped, action)
             worst = error
     return worst
 
@@ -65,11 +65,24 @@ def _must_wait(parts: Parts, slot: Slot, action: Action) -> bool:
     return seconds > 0
 
 
+def _skip(skipped: set[str], action: Action) -> None:
+    """What is left for its Job; only labels of a pod hold nothing up."""
+    if not isinstance(action, actions.PatchPod):
+        skipped.add(action.job_uid)
+
+
 def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
-    """A Job that may not be started must not keep its place on paper: the next in line gets it."""
-    if isinstance(action, actions.PatchJob) and _starts(action):
-        parts.store.refuse(action.job_uid, parts.now().mono)
-        parts.queue.add(slot)
+    """What was refused must not keep other things waiting: a place on paper, a patch that it was part of."""
+    mono = parts.now().mono
+    match action:
+        case actions.PatchJob() if action.labels:
+            parts.store.refuse_labels(slot, action.job_uid, mono)
+            parts.queue.add(slot)
+        case actions.PatchJob() if _starts(action):
+            parts.store.refuse(slot, action.job_uid, mono)
+            parts.queue.add(slot)
+        case _:
+            return
 
 
 def _starts(action: actions.PatchJob) -> bool:
@@ -97,13 +110,21 @@ async def _call(parts: Parts, slot: Slot, action: Action) -> None:
         case actions.PatchJob():
             await _patch(parts, action)
         case actions.PatchPod():
-            await _patch_pod(parts, action)
+            await _patch_pod(parts, slot, action)
         case actions.OwnObject():
             await _own(parts, action)
         case actions.TellJob():
             await _tell(parts, action)
+        case _:
+            await _ask(parts, slot, action)
+
+
+async def _ask(parts: Parts, slot: Slot, action: Action) -> None:
+    match action:
         case actions.RefreshJob():
             await _refresh(parts, action)
+        case actions.ReadResult():
+            await _read_result(parts, slot, action)
         case actions.ReadPods():
             await _read_pods(parts, action)
         case actions.ConfirmGone():
@@ -140,12 +161,12 @@ def _take_reply(parts: Parts, reply: bytes) -> None:
         parts.follower.forget(job.uid)
 
 
-async def _patch_pod(parts: Parts, action: actions.PatchPod) -> None:
+async def _patch_pod(parts: Parts, slot: Slot, action: actions.PatchPod) -> None:
     """The reply is taken into the store; a pod that is gone leaves it: no watch need ever have shown it.
 
     Tried once in a while only, even if it succeeds: somebody's webhook may take out again what we put in.
     """
-    parts.store.refuse(action.pod_uid, parts.now().mono)
+    parts.store.refuse(slot, action.pod_uid, parts.now().mono)
     try:
         async with asyncio.timeout(_WRITE_SECONDS):
             reply = await parts.writer.patch_pod(action)
@@ -157,8 +178,8 @@ async def _patch_pod(parts: Parts, action: actions.PatchPod) -> None:
     else:
         pod = parts.parser.pod(reply) if reply is not None else None
         touched = parts.store.put_pod(pod) if isinstance(pod, Pod) else set()
-    for slot in touched:
-        parts.queue.add(slot)
+    for other in touched:
+        parts.queue.add(other)
 
 
 async def _own(parts: Parts, action: actions.OwnObject) -> None:
@@ -244,6 +265,20 @@ async def _refresh(parts: Parts, action: actions.RefreshJob) -> None:
     if (job := parts.store.job(action.job_uid)) is not None:
         for slot in parts.store.drop_job(job):
             parts.queue.add(slot)
+
+
+async def _read_result(parts: Parts, slot: Slot, action: actions.ReadResult) -> None:
+    began = parts.now().mono
+    reply = await parts.writer.refresh(action)
+    answer = Answer(began)
+    if reply is not None:
+        job = parts.parser.job(reply)
+        if isinstance(job, Unreadable):
+            parts.observer.unreadable(job)
+            raise errors.Unavailable(f"the answer is no Job: {job.why}")
+        answer = Answer(began, job, parts.parser.result(reply))
+    parts.store.put_answer(slot, action.job_uid, answer)
+    parts.queue.add(slot)
 
 
 async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:

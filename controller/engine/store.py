@@ -2,30 +2,27 @@
 
 Takes changes of the watches and replies to our own writes alike (read-your-writes): the newer version wins.
 A Job that vanishes leaves a ghost, which holds its place until it is confirmed to be gone. A run that is over
-and published leaves only its run id; so does one that rests, until its rest is over.
+and published leaves the working set; so does one that rests, until its rest is over.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
 
 from controller.core import admission, limits
-from controller.core.contract import LIVE, TERMINAL, Phase
-from controller.core.model import Ids, Job, Owned, Pod, Slot
+from controller.core.contract import LIVE, TERMINAL
+from controller.core.model import Job, Owned, Pod, Slot
 from controller.core.rules import concluding
-from controller.core.snapshot import Asked, Export, Ghost, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import Answer, Asked, Export, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
+from controller.engine.asked import Answers, Refusals
 from controller.engine.budget import Heartbeats
 from controller.engine.capacity import Ledger
+from controller.engine.carriers import Carriers
 from controller.engine.departed import Departed
+from controller.engine.ghosts import Ghosts
 from controller.engine.groups import Groups
 from controller.engine.resting import Resting
 from controller.engine.versions import is_older, is_same
-
-REFUSED_SECONDS: Final = 55.0
-"""So long a Job whose start was refused is passed over, and a pod that was labelled; shorter than the pause
-before it is tried again.
-"""
 
 
 class Store:
@@ -44,18 +41,19 @@ class Store:
         self._pods_of = Groups[str]()
         self._active = Groups[Slot]()
         self._strays = Groups[Slot]()
-        self._ghosts: dict[Slot, dict[str, Ghost]] = {}
-        self._haunted: dict[str, Slot] = {}
-        """Where the ghost of a Job is."""
+        self._ghosts = Ghosts()
         self._departed = Departed()
-        self._settled: dict[Slot, dict[str, Ids]] = {}
         self._resting = Resting()
+        self._settled: dict[Slot, dict[str, None]] = {}  # no Groups: a history may be long
+        self._carriers = Carriers()
+        self._answers = Answers()
+        self._labels_refused = Refusals()
+        self._refused = Refusals()
         self._since: dict[Slot, dict[str, float]] = {}
         self._logs: dict[str, dict[str, AttemptLog]] = {}
         self._exports: dict[str, Export] = {}
         self._doubts: set[str] = set()
         self._pods_read: dict[str, float] = {}
-        self._refused: dict[str, float] = {}
         self._owned: dict[str, dict[Owned, Asked]] = {}
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
@@ -75,13 +73,13 @@ class Store:
             touched.add(known.slot)
         self._jobs[job.uid] = job
         self._departed.discard(job.uid)
-        touched |= self._exorcise(job.uid)
+        touched |= self._ghosts.discard(job.uid)
         for pod_uid in self._pods_of.of(job.uid):
             touched |= self._unstray(self._pods[pod_uid])
         self._settle(job.uid)
         self._count(job.uid)
         self.beats.see(job)
-        return touched
+        return touched | self._carry(known, job)
 
     def drop_job(self, job: Job) -> set[Slot]:
         """A Job is not seen any more. It leaves a ghost if something of it could still run."""
@@ -92,20 +90,17 @@ class Store:
         self._exports.pop(job.uid, None)
         self._logs.pop(job.uid, None)
         self._pods_read.pop(job.uid, None)
-        self._refused.pop(job.uid, None)
         self._owned.pop(job.uid, None)
         self.beats.forget(job.uid)
         last = known or job
         self._leave(last)
+        carrying = self._carry(last, None)
         pods = [self._pods[uid] for uid in self._pods_of.of(job.uid)]
-        closed = last.suspended or admission.is_retired(last)
-        idle = closed and not admission.was_started(last) and job.uid not in self._doubts
+        still = last.suspended or not last.parallelism
+        idle = still and not admission.was_started(last) and job.uid not in self._doubts
         self._doubts.discard(job.uid)
         if cut_off or (last.finished is None and not idle) or any(not pod.ended for pod in pods):
-            self._exorcise(job.uid)  # only here: an older copy of the Job must not lay a ghost
-            ghost = Ghost(last.namespace, last.name, last.uid)
-            self._ghosts.setdefault(last.slot, {})[job.uid] = ghost
-            self._haunted[job.uid] = last.slot
+            self._ghosts.add(last)  # only here: an older copy of the Job must not lay a ghost
         for pod in pods:
             # What has ended holds nothing; and a pod that the watch does not select would be kept for ever.
             if pod.ended:
@@ -113,7 +108,7 @@ class Store:
             else:
                 self._stray(pod)
         self._count(job.uid)
-        return {last.slot} | {pod.slot for pod in pods}
+        return {last.slot} | {pod.slot for pod in pods} | carrying
 
     def put_pod(self, pod: Pod) -> set[Slot]:
         """A pod as it is now; ignored if a newer version of it is known, or the same but for its version."""
@@ -142,7 +137,6 @@ class Store:
     def drop_pod(self, pod: Pod) -> set[Slot]:
         """A pod is not seen any more."""
         known = self._pods.pop(pod.uid, pod)
-        self._refused.pop(pod.uid, None)
         self._pods_of.discard(known.job_uid, pod.uid)
         touched = self._unstray(known)
         if (job := self._jobs.get(known.job_uid)) is not None:
@@ -170,9 +164,9 @@ class Store:
         if job_uid in self._jobs:
             self._doubts.add(job_uid)
 
-    def refuse(self, uid: str, mono: float) -> None:
+    def refuse(self, slot: Slot, uid: str, mono: float) -> None:
         """The API server refused to start this Job, or was asked to label this pod: it is passed over now."""
-        self._refused[uid] = mono + REFUSED_SECONDS
+        self._refused.put(slot, uid, mono)
         if self.ledger:
             self.ledger.give_back(uid)
 
@@ -185,6 +179,14 @@ class Store:
         tries = answers[owned].tries + 1 if owned in answers else 1
         self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
         return {job.slot}
+
+    def refuse_labels(self, slot: Slot, uid: str, mono: float) -> None:
+        """The API server refused to change the labels of this Job: they are left alone for a while."""
+        self._labels_refused.put(slot, uid, mono)
+
+    def put_answer(self, slot: Slot, job_uid: str, answer: Answer) -> None:
+        """What the API server says of a Job that a run of this slot continues on."""
+        self._answers.put(slot, job_uid, answer)
 
     def put_pods(self, job_uid: str, pods: Iterable[Pod], mono: float) -> set[Slot]:
         """All pods of a Job, as the API server itself lists them at that second: others of it are gone."""
@@ -208,7 +210,7 @@ class Store:
 
     def confirm_gone(self, job_uid: str, *, absent: bool) -> None:
         """The cluster says that nothing of this Job can run; absent: that the Job itself is gone."""
-        self._exorcise(job_uid)
+        self._ghosts.discard(job_uid)
         if absent:
             self._departed.confirm(job_uid)
         else:
@@ -251,6 +253,7 @@ class Store:
         before = self._since.pop(slot, {})
         if held := {mark: before.get(mark, mono) for mark in marks}:
             self._since[slot] = held
+        self._answers.keep(slot, held)
         if self.ledger and (changed := before.keys() ^ held.keys()):
             for job_uid in self._active.of(slot):
                 if admission.release_mark(self._jobs[job_uid]) in changed:
@@ -282,25 +285,23 @@ class Store:
             slot=slot,
             runs=tuple(self._run(uid) for uid in active),
             strays=tuple(self._pods[uid] for uid in self._strays.of(slot)),
-            ghosts=tuple(self._ghosts.get(slot, {}).values()),
+            ghosts=self._ghosts.of(slot),
             vanished=self._departed.of(slot),
             doubts=tuple(uid for uid in active if uid in self._doubts),
-            settled_runs=tuple(self._settled.get(slot, {}).values()),
+            settled=tuple(self._jobs[uid] for uid in self._settled.get(slot, ())),
+            answers=self._answers.of(slot),
             fresh=fresh,
             since=self._since.get(slot, {}),
-            refused=self._refused_of(active, mono) if self._refused else frozenset(),
+            refused=self._refused.of(slot, mono),
             capacity=self.ledger.view(slot, {self._jobs[uid].ids.company for uid in active})
             if self.ledger
             else None,
+            labels_refused=self._labels_refused.of(slot, mono),
         )
-
-    def _refused_of(self, active: tuple[str, ...], mono: float) -> frozenset[str]:
-        pods = (pod for job in active for pod in self._pods_of.of(job))
-        return frozenset(uid for uid in (*active, *pods) if mono < self._refused.get(uid, -1.0))
 
     def slots(self) -> tuple[Slot, ...]:
         """All slots that hold anything to be worked on."""
-        return tuple({*self._active, *self._strays, *self._ghosts, *self._departed.slots()})
+        return tuple({*self._active, *self._strays, *self._ghosts.slots(), *self._departed.slots()})
 
     def phases(self) -> Mapping[str, int]:
         """How many Jobs there are in each phase; those without one are not counted."""
@@ -332,7 +333,7 @@ class Store:
         """By itself: a ghost, or a Job that holds a place or has not been seen to free it."""
         job = self._jobs.get(job_uid)
         if job is None or job_uid not in self._active.of(job.slot):
-            return job_uid in self._haunted
+            return job_uid in self._ghosts
         if admission.holds(job):
             return True
         marks = Snapshot(job.slot, since=self._since.get(job.slot, {}))
@@ -348,6 +349,7 @@ class Store:
             pods_read_at=self._pods_read.get(job_uid),
             owned=self._owned.get(job_uid, {}),
             rested=self._resting.is_over(job_uid),
+            attached=self._carriers.of(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:
@@ -363,19 +365,19 @@ class Store:
         self._set_aside(job)
         self._logs.pop(job_uid, None)
         self._pods_read.pop(job_uid, None)
-        self._refused.pop(job_uid, None)
         self._owned.pop(job_uid, None)
 
     def _set_aside(self, job: Job) -> None:
-        """It is not worked on any more; its run id is still known, unless it was turned away."""
+        """It is not worked on any more; what it was is still known."""
         self._active.discard(job.slot, job.uid)
-        ids = Ids() if job.phase is Phase.REJECTED else job.ids
-        self._settled.setdefault(job.slot, {})[job.uid] = ids
+        self._settled.setdefault(job.slot, {})[job.uid] = None
 
     def _unsettle(self, job: Job) -> None:
         settled = self._settled.get(job.slot)
-        if settled is not None and settled.pop(job.uid, None) is not None and not settled:
-            del self._settled[job.slot]
+        if settled is not None and job.uid in settled:
+            del settled[job.uid]
+            if not settled:
+                del self._settled[job.slot]
 
     def _leave(self, job: Job) -> None:
         """The Job is no longer in its slot."""
@@ -383,16 +385,12 @@ class Store:
         self._resting.discard(job.slot, job.uid)
         self._unsettle(job)
 
-    def _exorcise(self, job_uid: str) -> set[Slot]:
-        """The Job is known again, or known to be gone."""
-        slot = self._haunted.pop(job_uid, None)
-        if slot is None:
-            return set()
-        ghosts = self._ghosts[slot]
-        del ghosts[job_uid]
-        if not ghosts:
-            del self._ghosts[slot]
-        return {slot}
+    def _carry(self, before: Job | None, now: Job | None) -> set[Slot]:
+        """The Job that an attached run continues on is not settled before that run has ended."""
+        changed = [uid for uid in self._carriers.move(before, now) if uid in self._jobs]
+        for job_uid in changed:
+            self._settle(job_uid)
+        return {self._jobs[job_uid].slot for job_uid in changed}
 
     def _stray(self, pod: Pod) -> None:
         if pod.uid in self._pods:

@@ -20,12 +20,13 @@ from controller.core.actions import (
     PatchPod,
     Presence,
     ReadPods,
+    ReadResult,
     RefreshJob,
     TellJob,
 )
 from controller.kube import errors
 from controller.kube.adoption import Adopted, Adoption
-from controller.kube.api import EVENTS, JOBS, PODS, Kube, micro_time
+from controller.kube.api import EVENTS, JOBS, PODS, Kube, Resource, micro_time
 
 _PLACES: Final[Mapping[str, int]] = {reason: place for place, reason in enumerate(contract.STORY)}
 ENDED: Final = frozenset({"Succeeded", "Failed"})
@@ -90,12 +91,7 @@ class Writer:
         body = _merge_patch(action)
         if body is None:
             return None
-        try:
-            return await self._kube.patch(JOBS, action.namespace, action.name, msgspec.json.encode(body))
-        except (errors.Refused, errors.Conflict) as e:
-            if _wrong_uid(e):
-                raise errors.NotFound(f"{action.namespace}/{action.name} is another Job by now: {e}") from e
-            raise
+        return await self._patch(JOBS, action.namespace, action.name, body)
 
     async def patch_pod(self, action: PatchPod) -> bytes | None:
         """The pod as it is now, None if nothing was asked. NotFound: another uid lives under the name."""
@@ -103,12 +99,15 @@ class Writer:
         asked = {name: values for name, values in changes.items() if values}
         if not asked:
             return None
-        body = msgspec.json.encode({"metadata": {"uid": action.pod_uid, **asked}})
+        body = {"metadata": {"uid": action.pod_uid, **asked}}
+        return await self._patch(PODS, action.namespace, action.name, body)
+
+    async def _patch(self, resource: Resource, namespace: str, name: str, body: Any) -> bytes:
         try:
-            return await self._kube.patch(PODS, action.namespace, action.name, body)
+            return await self._kube.patch(resource, namespace, name, msgspec.json.encode(body))
         except (errors.Refused, errors.Conflict) as e:
             if _wrong_uid(e):
-                raise errors.NotFound(f"{action.namespace}/{action.name} is another pod by now: {e}") from e
+                raise errors.NotFound(f"{namespace}/{name} is another object by now: {e}") from e
             raise
 
     async def own(self, action: OwnObject) -> Adopted:
@@ -139,7 +138,7 @@ class Writer:
         body = msgspec.json.encode({"series": series})
         await self._kube.patch(EVENTS, action.namespace, _event_name(action), body)
 
-    async def refresh(self, action: RefreshJob) -> bytes | None:
+    async def refresh(self, action: RefreshJob | ReadResult) -> bytes | None:
         """The Job, None if there is none of this uid."""
         return await self._job(action.namespace, action.name, action.job_uid)
 
@@ -216,13 +215,15 @@ def _merge_patch(action: PatchJob) -> dict[str, Any] | None:
     spec: dict[str, Any] = dict(action.spec)
     if action.template_labels:
         spec["template"] = {"metadata": {"labels": dict(action.template_labels)}}
-    if not spec and not action.annotations:
+    if not spec and not action.annotations and not action.labels:
         return None
     metadata: dict[str, Any] = {"uid": action.job_uid}
     if action.version:
         metadata["resourceVersion"] = action.version
     if action.annotations:
         metadata["annotations"] = dict(action.annotations)
+    if action.labels:
+        metadata["labels"] = dict(action.labels)
     return {"metadata": metadata} | ({"spec": spec} if spec else {})
 
 

@@ -85,7 +85,9 @@ def owning(world):
 
 
 async def play(folder, **settings):
-    """Two controllers' lives: runs, one that waits, one that is told again, one that is deleted, a stop."""
+    """Two controllers' lives: runs, some that wait, one that is told again, one that continues on another,
+    a deletion, a stop.
+    """
     with arrivals() as arrived:
         async with stage(folder) as world:
             controller = await world.lead(**settings)
@@ -99,11 +101,20 @@ async def play(folder, **settings):
                 make_run("deleted", replay(HOOKS, 0.2), agent="b"), make_run("behind", "true", agent="b")
             )
             world.submit(*owning(world))
+            await continued(world)
             await world.started("deleted")
             world.cluster.delete("jobs", NAMESPACE, "deleted")
-            await world.published("first", "second", "behind", "long", "waits", "owning")
+            await world.published("first", "second", "behind", "owning", "long", "waits", "again")
             assert await controller.stop() == 0
     return arrived
+
+
+async def continued(world):
+    """A run whose host has lost sight of it, and submits it again."""
+    task = {KEYS.task_id: "t-1"}
+    world.submit(make_run("long", replay(HOOKS, 1), agent="c", labels=task))
+    await world.later_than_start_of("long")
+    world.submit(make_run("again", agent="c", labels=task, notes={KEYS.reattach: "true"}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -20,6 +20,7 @@ from controller.core.model import (
 )
 from controller.core.reconcile import reconcile
 from controller.core.snapshot import (
+    Answer,
     Asked,
     Attempt,
     Capacity,
@@ -38,6 +39,7 @@ from tests.core.builders import (
     at,
     make_claim,
     make_condition,
+    make_job,
     make_seen,
     make_waiting,
     running,
@@ -54,6 +56,9 @@ _IDS = st.sampled_from(
     [Ids("a-1", "r-%", "claude_k8s")] * 6
     + [
         Ids("a-1", "r-same", "claude_k8s", "t-1", "s-1", "c-1"),
+        Ids("a-1", "r-%", "claude_k8s", "t-1", "s-1"),
+        Ids("a-1", "r-%", "claude_k8s", "t-1", raw=(("task", "t/-1"),)),
+        Ids("a-1", "r-%", "claude_k8s", "t-2", "s-2", raw=(("session", "s-2"),)),
         Ids("a-1", "r-same", "claude_k8s", raw=(("run", "r/-same"),)),
         Ids("a-1", "r-same", "claude_k8s", raw=(("run", "r-same"),)),
         Ids("", "r-%", "claude_k8s"),
@@ -70,6 +75,9 @@ _WISHES = st.sampled_from(
         Wishes(output="claude-stream-json", cancel_requested="enough"),
         Wishes(output="claude-stream-json", acknowledged=True),
         Wishes(output="claude-stream-json", retain=True),
+        Wishes(output="claude-stream-json", reattach=True),
+        Wishes(output="text", on_conflict="fail"),
+        Wishes(output="text", cancel_requested="enough", reattach=True, on_conflict="queue"),
         Wishes(output="text", traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ]
 )
@@ -213,7 +221,27 @@ _TEXT_OF = {
     Status.HOST_TTL: st.sampled_from(["300", "0", "999999", "-1", "soon", "٣"]),
     Status.TTL_SET: st.sampled_from(["86400", "0", "300", "soon"]),
     Status.ATTACHED_TO: st.sampled_from(
-        [f"run-0/{uid_of('run-0')}", f"run-0/{uid_of('run-0')}", f"run-1/{uid_of('run-1')}", "/", "nobody"]
+        [f"{name}/{uid_of(name)}" for name in ("run-0", "run-1", "over-0", "lost-0", "elsewhere")]
+        + ["nobody", "/", "run-0/"]
+    ),
+    Status.ATTACHED_PHASE: st.sampled_from(["Running", "Odd"]),
+    Status.RUN_HISTORY: st.sampled_from(
+        [
+            f'[{{"runId":"r-same","from":"{stamp(1)}"}}]',
+            '[{"runId":"r/-same","raw":true,"to":"x"},{"runId":"r-run-1"}]',
+            "[" + ",".join(f'{{"runId":"r-old-{n}"}}' for n in range(25)) + "]",
+            '{"runId":1}',
+            _DEEP,
+        ]
+    ),
+    Status.DECISION: st.sampled_from(
+        [
+            '{"decision":"reattach","run":{"runId":"r-run-0"}}',
+            '{"decision":"reattach","run":{"runId":"r-run-1","taskId":"t-1"},"other":{},"at":"2026-11-22T12:00:10Z"}',
+            '{"decision":"admit","run":{"runId":"r-same"},"trace":"zero"}',
+            '{"decision":"duplicate","run":{"runId":7}}',
+            _DEEP,
+        ]
     ),
 }
 """Values of our annotations, the well formed and the others."""
@@ -270,7 +298,24 @@ _RUN_COUNTS = st.sampled_from([1, 1, 2, 3, 4])
 _STRAY_COUNTS = st.sampled_from([0, 0, 1, 2])
 # Small integers and first choices come more often than others: what should be rare is neither.
 _GHOSTS = st.sampled_from([(), (), (Ghost(NAMESPACE, "lost-0", uid_of("lost-0")),)])
-_SETTLED = st.sampled_from([(), (Ids("a-1", "r-same", "claude_k8s"),)])
+_SETTLED = st.sampled_from(
+    [
+        (),
+        (make_job("over-0", phase="Succeeded", over="Complete", result=True, run="r-same"),),
+        (make_waiting("over-0", phase="Rejected", result=True, run="r-same"),),
+    ]
+)
+_ANSWERED = st.sampled_from([f"run-{n}" for n in range(4)] + ["over-0", "lost-0", "elsewhere"])
+_UNLABELLED = st.sampled_from([(), (), (uid_of("run-0"),), (uid_of("run-1-0"),)])
+_RESULTS = st.sampled_from(
+    [
+        "",
+        '{"runId":"r","jobUid":"j","phase":"Failed","reason":"NoResult","errorMessage":"none"}',
+        '{"runId":"r","jobUid":"j","phase":"Succeeded","reason":"Completed","sha256":"5","truncated":["summary"]}',
+        '{"phase":3}',
+        _DEEP,
+    ]
+)
 _AGES = st.sampled_from([None, 0.0, 1.5, 4.0, 6.0, 301.0, 601.0])
 _LIMITS = st.sampled_from([1, 1, 2])
 _UNSCHEDULABLE = st.sampled_from([0, 300, 3600])
@@ -278,8 +323,10 @@ _ACKNOWLEDGED = st.sampled_from([0, 300, 300])
 _WIDER_LIMITS = st.sampled_from([0, 0, 0, 2])
 _TURNS = st.sets(st.sampled_from([uid_of(f"run-{n}") for n in range(4)])).map(frozenset)
 _CAPACITIES = st.builds(Capacity, _TURNS, st.integers(0, 3), st.just({"": 1, "c-1": 2}))
+_ON_CONFLICT = st.sampled_from(["queue", "queue", "fail"])
+_ASKED = st.sampled_from([0.0, 999.0, 1000.0])
 _HEAP = st.sets(st.sampled_from(sorted(_TEXT_OF)), max_size=6)
-_LIVE_PHASES = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.FINISHING]
+_LIVE_PHASES = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.FINISHING, Phase.ATTACHED]
 _ANY_PHASE = st.sampled_from([None, *Phase])
 _LIVE_PHASE = st.sampled_from(_LIVE_PHASES)
 _PHASE = st.sampled_from(sorted(TERMINAL) + _LIVE_PHASES)
@@ -298,10 +345,9 @@ def statuses(draw, pods, *, over):
         own |= {name: draw(_TEXT_OF[name]) for name in sorted(draw(_HEAP))}
     else:
         phase = draw(_PHASE if over else _LIVE_PHASE)
-        if draw(_ONE_IN_TEN) == 7:
-            to = draw(_TEXT_OF[Status.ATTACHED_TO])
-            return {Status.PHASE: Phase.ATTACHED, Status.ATTACHED_TO: to, Status.SINCE: stamp(50)}
         own = {Status.PHASE: phase, Status.REASON: draw(_TEXT_OF[Status.REASON]), Status.SINCE: stamp(50)}
+        if phase is Phase.ATTACHED:
+            own |= {name: draw(_TEXT_OF[name]) for name in (Status.ATTACHED_TO, Status.DECISION)}
         if phase in TERMINAL:
             own[Status.RESULT] = "…"
         elif phase is not Phase.QUEUED:
@@ -390,6 +436,16 @@ def runs(draw, name):
 
 
 @st.composite
+def answers(draw, names):
+    """What the API server has said of some Jobs."""
+    found = {}
+    for name in draw(st.sets(names, max_size=2)):
+        job = draw(jobs(name)) if draw(_EITHER) else None
+        found[uid_of(name)] = Answer(draw(_ASKED), job, draw(_RESULTS) if job else "")
+    return found
+
+
+@st.composite
 def policies(draw):
     return Policy(
         agent_concurrency=draw(_LIMITS),
@@ -397,6 +453,7 @@ def policies(draw):
         cluster_concurrency=draw(_WIDER_LIMITS),
         tracing=draw(_EITHER),
         own_secrets=draw(_EITHER),
+        on_conflict=draw(_ON_CONFLICT),
         unschedulable_timeout_seconds=draw(_UNSCHEDULABLE),
         acknowledged_retention_seconds=draw(_ACKNOWLEDGED),
     )
@@ -420,6 +477,7 @@ _WAITING = {
             make_waiting(name, run="r-same"),
             make_waiting(name, created=5),
             make_waiting(name, owned=(_SECRET,)),
+            make_waiting(name, created=5, wishes=Wishes(reattach=True, on_conflict="fail")),
         ]
     )
     for name in ("run-0", "run-1", "run-2", "run-3")
@@ -442,7 +500,9 @@ def snapshots(draw, *, calm=False):
             ghosts=tuple(draw(_GHOSTS)),
             vanished=(draw(runs("lost-1")),) if draw(_ONE_IN_TEN) == 7 else (),
             doubts=tuple(uid_of(name) for name in names if draw(_ONE_IN_TEN) == 7),
-            settled_runs=draw(_SETTLED),
+            settled=draw(_SETTLED),
+            answers=draw(answers(_ANSWERED)),
+            labels_refused=frozenset(draw(_UNLABELLED)),
             fresh=draw(_ONE_IN_TEN) != 7,
         )
     if draw(_EITHER):

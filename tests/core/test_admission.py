@@ -154,7 +154,7 @@ def test_run_ids_are_compared_as_the_contract_says(mine, theirs, same):
     older = make_run(make_job("older", over="x", ids=make_ids(run="r1", raw=theirs)))
     newer = waits(ids=make_ids(run="r1", raw=mine))
     assert admitted(make_snapshot(older, newer)) == ([] if same else ["waits"])
-    settled = make_snapshot(newer, settled_runs=(older.job.ids,))
+    settled = make_snapshot(newer, settled=(older.job,))
     assert admitted(settled) == ([] if same else ["waits"])
 
 

@@ -6,8 +6,16 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.core import admission, lifecycle
-from controller.core.actions import ExportTrace, FollowLog, PatchJob, RefreshJob, TellJob
+from controller.core import admission, attachments, lifecycle
+from controller.core.actions import (
+    ExportTrace,
+    FollowLog,
+    PatchJob,
+    PatchPod,
+    ReadResult,
+    RefreshJob,
+    TellJob,
+)
 from controller.core.contract import RANK, RESULT_INLINE_MAX, SECOND, TERMINAL, Keys, Phase, Status
 from controller.core.model import Now
 from controller.core.reconcile import RULES, reconcile
@@ -25,6 +33,8 @@ KEYS = Keys()
 OURS = {KEYS.status(name) for key, name in vars(Status).items() if key.isupper()}
 ENDS = {"result", "reject", "cancel"}
 """Purposes of patches that write a terminal phase."""
+RAW_IDS = {KEYS.run_id, KEYS.session_id}
+"""Written on the Job that does an attached run's work."""
 SPEC_FIELDS = {"suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}
 
 
@@ -92,7 +102,26 @@ def test_planning_twice_changes_nothing(seen, policy):
         traced = follows and action.job_uid in concluded
         # A rejected Job no longer stands before a younger one of the same run id.
         freed = rejected and admission.is_waiting(job_of(seen, action))
-        assert traced or freed
+        assert traced or freed or (moved(plan) and attends(action))
+
+
+def moved(plan):
+    """Something was written, or read, that others follow: attached runs, twins, those that may not wait."""
+    return bool(patches(plan)) or any(isinstance(action, ReadResult) for action in plan.actions)
+
+
+def attends(action):
+    """What follows on another Job than the one that was written: its commit point is a write of its own."""
+    match action:
+        case PatchPod() | ReadResult():
+            return True
+        case PatchJob(why=why):
+            return set(why.split("+")) <= {"attach", "relabel", "mirror", "copy", "reject"}
+        case TellJob(reason=reason):
+            return reason in ("Attached", "ResultRecorded", "Rejected", "OddInput")
+        case ExportTrace():
+            return True
+    return False
 
 
 def job_of(seen, action):
@@ -103,7 +132,7 @@ def job_of(seen, action):
 @given(snapshots(), policies())
 def test_planning_falls_silent_whatever_was_in_doubt(seen, policy):
     seen = replace(seen, fresh=True)
-    for _ in range(5):
+    for _ in range(8):
         plan = reconcile(seen, NOW, policy)
         seen = after(seen, plan, NOW)
     assert reconcile(seen, NOW, policy).actions == ()
@@ -178,7 +207,7 @@ def test_no_job_is_given_a_ttl_before_its_run_is_over_and_its_result_is_on_it(se
         assert Status.RESULT in before.job.status
         assert not admission.holds(job)
         assert not job.wishes.retain
-        assert all(other.job.phase is not Phase.ATTACHED for other in keeping.attached_to(left, job.uid))
+        assert not attachments.attached_to(left, job.uid)
 
 
 @LAW
@@ -246,7 +275,9 @@ def keeps_to_what_is_ours(patch):
     unguarded = set(patch.why.split("+")) <= {"trace", "keep", "release"}
     assert bool(patch.version) is not unguarded
     assert patch.spec.keys() <= SPEC_FIELDS
-    assert patch.annotations.keys() <= OURS
+    relabels = "relabel" in patch.why.split("+")
+    assert patch.annotations.keys() <= OURS | (RAW_IDS if relabels else set())
+    assert patch.labels.keys() <= (RAW_IDS if relabels else set())
     assert patch.annotations or patch.spec
 
 
@@ -256,7 +287,8 @@ def moves_forward_only(patch, job):
     if Status.RESULT in job.status:
         assert written(patch, Status.RESULT) is None
     if job.phase in TERMINAL:
-        assert set(patch.annotations) <= {KEYS.status(Status.TRACE_EXPORTED), KEYS.status(Status.TTL_SET)}
+        late = {KEYS.status(name) for name in (Status.TRACE_EXPORTED, Status.RUN_HISTORY, Status.TTL_SET)}
+        assert set(patch.annotations) <= late | RAW_IDS
     if phase is not None and job.phase is not None:
         assert RANK[Phase(phase)] >= RANK[job.phase]
 

@@ -239,3 +239,11 @@ def test_status_that_came_with_a_copied_manifest_is_ignored_and_named():
 def test_status_that_may_be_this_jobs_own_is_believed(trace_id, since):
     job = with_status(trace_id, since)
     assert (job.phase, job.leftovers) == (Phase.SUCCEEDED, ())
+
+
+def test_the_text_of_a_result_can_be_had_where_it_is_needed():
+    job = job_json(annotations={KEYS.status("result"): '{"runId":"r-1"}'})
+    assert PARSER.result(raw(job)) == '{"runId":"r-1"}'
+    assert PARSER.job(raw(job)).status["result"] == "…"
+    assert PARSER.result(raw(job_json())) == ""
+    assert PARSER.result(b"{") == ""

@@ -54,7 +54,7 @@ def test_while_caches_are_stale_only_logs_are_read():
 def test_a_vanished_job_holds_its_place_until_it_is_confirmed_gone():
     seen = make_snapshot(make_run(make_waiting()), ghosts=(GHOST,))
     plan = reconcile(seen, now(), POLICY)
-    assert ConfirmGone(*GHOST) in plan.actions
+    assert ConfirmGone(GHOST.namespace, GHOST.name, GHOST.uid) in plan.actions
     assert [patch.why for patch in patches(plan)] == ["queue"]
     freed = after(seen, plan, now())
     assert [patch.why for patch in patches(reconcile(freed, now(), POLICY))] == ["admit"]

@@ -14,11 +14,13 @@ from controller.core.actions import (
     PatchJob,
     PatchPod,
     ReadPods,
+    ReadResult,
     RefreshJob,
+    answer_mark,
 )
-from controller.core.contract import Keys, Status
+from controller.core.contract import TERMINAL, Keys, Status
 from controller.core.model import Ids, Owned
-from controller.core.snapshot import Asked, Export, Ownership
+from controller.core.snapshot import Answer, Asked, Export, Ownership
 from controller.core.transcript import AgentLog, AttemptLog, LogState
 
 _SPEC_FIELDS = {
@@ -36,7 +38,11 @@ def after(seen, plan, now):
         seen = _carried_out(seen, action, now.mono)
     if not known.fresh or known.doubts:
         return seen  # such a plan says nothing about what holds
-    return replace(seen, since={mark: seen.since.get(mark, now.mono) for mark in plan.marks})
+    return replace(
+        seen,
+        since={mark: seen.since.get(mark, now.mono) for mark in plan.marks},
+        answers={uid: said for uid, said in seen.answers.items() if answer_mark(uid) in plan.marks},
+    )
 
 
 def _carried_out(seen, action, mono):
@@ -49,6 +55,8 @@ def _carried_out(seen, action, mono):
                 ghosts=tuple(ghost for ghost in seen.ghosts if ghost.uid != action.job_uid),
                 strays=tuple(pod for pod in seen.strays if pod.job_uid != action.job_uid),
             )
+        case ReadResult():
+            return replace(seen, answers={**seen.answers, action.job_uid: _answer(seen, action, mono)})
         case CloseVanished():
             return replace(
                 seen, vanished=tuple(run for run in seen.vanished if run.job.uid != action.job_uid)
@@ -58,6 +66,15 @@ def _carried_out(seen, action, mono):
                 _touched(run, action, mono) if run.job.uid == action.job_uid else run for run in seen.runs
             )
             return replace(seen, runs=tuple(runs))
+
+
+def _answer(seen, action, mono):
+    everywhere = (*(run.job for run in seen.runs), *seen.settled)
+    job = next((job for job in everywhere if job.uid == action.job_uid), None)
+    if job is None or Status.RESULT not in job.status or job.phase not in TERMINAL:
+        return Answer(mono, job)
+    text = f'{{"runId":"r","jobUid":"{job.uid}","phase":"{job.phase}","reason":"Completed"}}'
+    return Answer(mono, job, text)
 
 
 def _touched(run, action, mono):
@@ -79,20 +96,35 @@ def _with_labels(pod, patch):
     keys = Keys()
     names = {"agent": keys.agent_id, "run": keys.run_id, "adapter": keys.adapter_type}
     names |= {"task": keys.task_id, "session": keys.session_id, "company": keys.company_id}
-    labels = {**pod.labels.labels(keys), **patch.labels}
-    return replace(pod, labels=Ids(**{name: labels.get(key, "") for name, key in names.items()}))
+    labels = {**(pod.labels or Ids()).labels(keys), **patch.labels}
+    return replace(
+        pod,
+        run_id=labels.get(keys.run_id, ""),
+        labels=pod.labels and Ids(**{name: labels.get(key, "") for name, key in names.items()}),
+    )
 
 
 def _patched(run, patch, _mono):
     prefix = Keys().status_prefix
-    own = {key.removeprefix(prefix): value for key, value in patch.annotations.items()}
+    ours = {key: value for key, value in patch.annotations.items() if key.startswith(prefix)}
+    own = {key.removeprefix(prefix): value for key, value in ours.items()}
     if Status.RESULT in own:
         own[Status.RESULT] = "…"
     status = {name: value for name, value in {**run.job.status, **own}.items() if value is not None}
     spec = {_SPEC_FIELDS[name]: value for name, value in patch.spec.items()}
     labels = tuple({**dict(run.job.template_labels), **patch.template_labels}.items())
     version = str(int(run.job.version) + 1)
-    return replace(run, job=replace(run.job, status=status, template_labels=labels, version=version, **spec))
+    changed = {"ids": _relabelled(run.job.ids, patch), "template_labels": labels, "version": version}
+    return replace(run, job=replace(run.job, status=status, **changed, **spec))
+
+
+def _relabelled(ids, patch):
+    names = {Keys().run_id: "run", Keys().session_id: "session"}
+    labels = {names[key]: value for key, value in patch.labels.items()}
+    raw = dict(ids.raw) | {names[key]: patch.annotations[key] for key in patch.annotations if key in names}
+    return replace(
+        ids, **labels, raw=tuple((name, value) for name, value in raw.items() if value is not None)
+    )
 
 
 def _followed(run, follow, _mono):

@@ -239,6 +239,7 @@ class Judge:
             assert job.phase is Phase.QUEUED
             assert job.status[Status.REASON] in (
                 Reason.AGENT_BUSY,
+                Reason.TASK_UNKNOWN,
                 Reason.COMPANY_LIMIT,
                 Reason.CLUSTER_LIMIT,
             )

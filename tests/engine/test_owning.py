@@ -69,10 +69,10 @@ async def test_a_run_whose_object_never_comes_is_told_and_then_rejected():
     async with engine(Policy(start_timeout_seconds=60)) as world:
         world.see_job(**OWNED)
         world.see_job("run-2", metadata={"creationTimestamp": "2026-11-22T13:00:00Z"})
-        await asyncio.sleep(5)
+        await asyncio.sleep(8)
         assert (phase_of(world), reason_of(world)) == (Phase.QUEUED, Reason.OBJECT_MISSING)
         assert phase_of(world, "run-2") is Phase.STARTING, "it holds up nobody"
-        await asyncio.sleep(50)
+        await asyncio.sleep(47)
         assert phase_of(world) is Phase.QUEUED
         await asyncio.sleep(10)
         assert (phase_of(world), reason_of(world)) == (Phase.REJECTED, Reason.OBJECT_MISSING)

@@ -55,8 +55,8 @@ def test_a_label_that_moves_a_job_touches_both_slots(store):
 def test_a_settled_job_that_moves_takes_its_run_id_along(store):
     store.put_job(make_concluded())
     store.put_job(make_concluded(slot=OTHER, version="8"))
-    assert not store.snapshot(SLOT, fresh=True).settled_runs
-    assert store.snapshot(OTHER, fresh=True).settled_runs
+    assert not store.snapshot(SLOT, fresh=True).settled
+    assert store.snapshot(OTHER, fresh=True).settled
 
 
 def test_a_new_uid_under_an_old_name_is_another_run(store):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.core.model import Ids, Wishes
+from controller.core.model import Wishes
 from controller.core.snapshot import Export, Policy
 from controller.core.transcript import LogState
 from controller.engine.store import Store
@@ -111,12 +111,12 @@ def test_a_mark_keeps_its_first_moment_as_long_as_it_is_named(store):
 # ── Settling ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_run_that_is_over_and_published_leaves_only_its_run_id(store):
+def test_a_run_that_is_over_and_published_leaves_the_working_set(store):
     store.put_job(make_job())
     store.put_log(uid_of("run-1"), make_log())
     assert store.put_job(make_concluded(version="8")) == {SLOT}
     assert not runs(store)
-    assert [ids.run for ids in store.snapshot(SLOT, fresh=True).settled_runs] == ["r-run-1"]
+    assert [job.ids.run for job in store.snapshot(SLOT, fresh=True).settled] == ["r-run-1"]
     assert store.is_settled(uid_of("run-1"))
 
 
@@ -124,12 +124,6 @@ def test_what_a_log_still_says_of_a_settled_run_is_not_kept(store):
     store.put_job(make_concluded())
     assert store.put_log(uid_of("run-1"), make_log()) == set()
     assert not store._logs
-
-
-def test_a_rejected_run_leaves_no_run_id_for_it_never_ran(store):
-    store.put_job(make_waiting(phase="Rejected", result=True, parallelism=0))
-    store.rest(uid_of("run-1"), 100.0)
-    assert store.snapshot(SLOT, fresh=True).settled_runs == (Ids(),)
 
 
 def test_a_settled_run_comes_back_when_it_changes_into_one_that_is_not(store):
@@ -166,7 +160,7 @@ def test_a_settled_run_that_is_deleted_leaves_nothing(store):
     store.drop_job(make_concluded())
     store.remember(SLOT, (), 0.0)
     assert store.slots() == ()
-    assert not store.snapshot(SLOT, fresh=True).settled_runs
+    assert not store.snapshot(SLOT, fresh=True).settled
 
 
 def test_phases_are_counted_over_all_jobs(store):
@@ -190,11 +184,11 @@ def resting(store, until=100.0):
 def test_a_run_that_rests_leaves_only_its_run_id_until_its_time_has_come(store):
     resting(store).wake(SLOT, 99.0)
     assert not runs(store)
-    assert [ids.run for ids in store.snapshot(SLOT, fresh=True).settled_runs] == ["r-run-1"]
+    assert [job.ids.run for job in store.snapshot(SLOT, fresh=True).settled] == ["r-run-1"]
     assert store.rest_ends_at(SLOT) == 100.0
     store.wake(SLOT, 100.0)
     assert runs(store)["run-1"].rested
-    assert not store.snapshot(SLOT, fresh=True).settled_runs
+    assert not store.snapshot(SLOT, fresh=True).settled
     assert store.rest_ends_at(SLOT) is None
 
 
@@ -274,7 +268,7 @@ def _seen(store, slot):
     return (
         sorted(found.runs, key=lambda run: run.job.uid),
         sorted(found.strays, key=lambda pod: pod.uid),
-        sorted(found.settled_runs, key=lambda ids: ids.run),
+        sorted(found.settled, key=lambda job: job.uid),
         sorted(found.ghosts),
         found.doubts,
     )
@@ -330,7 +324,7 @@ def test_a_job_that_vanishes_twice_under_two_agents_leaves_one_ghost(store):
 
 def test_a_refusal_is_forgotten_after_a_while(store):
     store.put_job(make_waiting())
-    store.refuse(uid_of("run-1"), 10.0)
+    store.refuse(SLOT, uid_of("run-1"), 10.0)
     assert store.snapshot(SLOT, fresh=True, mono=60.0).refused == {uid_of("run-1")}
     assert not store.snapshot(SLOT, fresh=True, mono=70.0).refused
 

@@ -111,6 +111,7 @@ class Cluster:
             raise errors.NotFound(action.name)
         self.version += 1
         pod["metadata"]["labels"] |= action.labels
+        pod["metadata"]["annotations"] = merged(pod["metadata"].get("annotations"), dict(action.annotations))
         pod["metadata"]["resourceVersion"] = str(self.version)
         return raw(pod)
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from aiohttp import web
 
-from controller.core.actions import ConfirmGone, PatchJob, PatchPod, Presence, RefreshJob, TellJob
+from controller.core.actions import ConfirmGone, PatchJob, PatchPod, Presence, ReadResult, RefreshJob, TellJob
 from controller.core.contract import Keys
 from controller.kube import errors
 from controller.kube.api import EVENTS
@@ -72,6 +72,12 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(cluster, writer, r
     assert there["spec"]["suspend"] is False
     labels = there["spec"]["template"]["metadata"]["labels"]
     assert (labels[KEYS.agent_id], labels[KEYS.run_id]) == ("a", "r")
+
+
+async def test_a_patch_can_change_labels(cluster, writer, run):
+    action = PatchJob("default", "run", *run, labels={KEYS.run_id: "r-2"})
+    await writer.patch_job(action)
+    assert the_job(cluster)["metadata"]["labels"][KEYS.run_id] == "r-2"
 
 
 async def test_an_empty_patch_is_not_sent(cluster, writer, run):
@@ -244,6 +250,7 @@ async def test_refresh_reads_the_job_of_that_uid_only(cluster, writer, run):
     fresh = await writer.refresh(RefreshJob("default", "run", run[0]))
     assert json.loads(fresh)["metadata"]["resourceVersion"] == run[1]
     assert await writer.refresh(RefreshJob("default", "run", "another")) is None
+    assert await writer.refresh(ReadResult("default", "run", run[0])) == fresh
     assert await writer.refresh(RefreshJob("default", "nothing", run[0])) is None
 
 

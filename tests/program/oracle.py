@@ -4,8 +4,9 @@ S1  nothing is deleted by us
 S2  per slot, never more places held than its limit
 S3  phases move forward only, a terminal phase never changes, a result is written once
 S4  what is written about a Job was computed from that Job's own uid
-S5  we touch our own keys only, and of the spec four fields; of a pod the labels of its run; of a Secret or
-    ConfigMap only its owners, to which we add a Job that is there
+S5  we touch our own keys only, and of the spec four fields; the run's and session's ids of a Job that another
+    run continues on, as that run has them; of a pod the ids of its run; of a Secret or ConfigMap only its
+    owners, to which we add a Job that is there
 """
 
 import json
@@ -18,6 +19,8 @@ from tests.program.runs import KEYS
 ACTOR = "runherd"
 """Name by which our writes stand in the history."""
 SPEC = ("suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
+IDS = frozenset({KEYS.run_id, KEYS.session_id})
+"""Labels, and annotations of the same names, that follow a run that continues on a Job."""
 BEATS = frozenset(
     {Status.OBSERVED_AT, Status.LAST_OUTPUT_AT, Status.PROGRESS, Status.FACTS, Status.MESSAGE, Status.POD}
 )
@@ -200,10 +203,35 @@ class Judge:
                 self._say(write, "S5: more than the ids of a pod was changed")
         elif write.kind != "Job" or write.previous is None:
             self._say(write, "S5: not ours to write")
+            return
         elif _foreign(write.previous.object, starts=_starts(write)) != _foreign(
             write.object, starts=_starts(write)
         ):
             self._say(write, "S5: something that is not ours was changed")
+        if _run_of(write.previous.object) != _run_of(write.object) and not self._continues(write):
+            self._say(write, "S5: ids were changed to those of a run that does not continue there")
+
+    def _continues(self, write):
+        """The ids that were written are those of a run attached to this Job, or to this pod's."""
+        if write.kind == "Pod":
+            job = self._jobs.get(owner(write.object))
+            return job is not None and _run_of(job) == _run_of(write.object)
+        attached = (job for job in self._jobs.values() if _attached_to(job) == write.uid)
+        return any(_run_of(job) == _run_of(write.object) for job in attached)
+
+
+def _attached_to(job):
+    return notes(job).get(Status.ATTACHED_TO, "").partition("/")[2]
+
+
+def _run_of(obj):
+    """Label of the run that it is said to be of."""
+    return (obj["metadata"].get("labels") or {}).get(KEYS.run_id)
+
+
+def _without(obj, part):
+    """Labels or annotations but the ids, which are looked at one by one."""
+    return {key: value for key, value in (obj["metadata"].get(part) or {}).items() if key not in IDS}
 
 
 def _owners(obj):
@@ -228,8 +256,9 @@ def _but_ids(pod):
 def _foreign(job, *, starts):
     """A Job without what is ours to write."""
     meta = {key: value for key, value in job["metadata"].items() if key not in _ALWAYS}
-    annotations = job["metadata"].get("annotations") or {}
-    meta["annotations"] = {k: v for k, v in annotations.items() if not k.startswith(KEYS.status_prefix)}
+    own = KEYS.status_prefix
+    meta["annotations"] = {k: v for k, v in _without(job, "annotations").items() if not k.startswith(own)}
+    meta["labels"] = _without(job, "labels")
     spec = {key: value for key, value in job["spec"].items() if key not in SPEC}
     if starts:
         template = spec["template"]

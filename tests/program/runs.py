@@ -29,7 +29,8 @@ def make_run(name, script="true", *, agent="a-1", adapter="claude_k8s", suspend=
     `container`, `pod`: changes of the agent's container and of the pod's spec; `notes`: annotations; the rest
     goes into the Job's spec.
     """
-    own = {KEYS.agent_id: agent, KEYS.run_id: f"r-{name}", KEYS.adapter_type: adapter, **(labels or {})}
+    own = {KEYS.agent_id: agent, KEYS.run_id: f"r-{name}", KEYS.adapter_type: adapter, KEYS.task_id: "t-1"}
+    own |= labels or {}
     own = {key: value for key, value in own.items() if value is not None}
     container = {"name": "claude", "image": IMAGE, "imagePullPolicy": "IfNotPresent"}
     container |= {"command": ["sh", "-c", script]} | changes.pop("container", {})

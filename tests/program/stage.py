@@ -5,11 +5,12 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import asynccontextmanager
 
 import aiohttp
 
-from controller.core.contract import TERMINAL, Phase, Status
+from controller.core.contract import SECOND, TERMINAL, Phase, Status, instant
 from devcluster.fake import Backoff, FakeCluster, Options, Timing
 from devcluster.otlp import OtlpSink
 from tests.program import oracle
@@ -182,6 +183,13 @@ class Stage:
 
     async def started(self, name):
         await self.phase(name, Phase.RUNNING, Phase.FINISHING, *TERMINAL)
+
+    async def later_than_start_of(self, name):
+        """Until a Job submitted now is younger than this one's start: Kubernetes has whole seconds."""
+        await self.until(lambda: self.job(name)["status"].get("startTime"))
+        began = instant(self.job(name)["status"]["startTime"])
+        while time.time_ns() < began + SECOND:  # noqa: ASYNC110 — a clock wakes nobody
+            await asyncio.sleep(0.05)
 
     async def over(self, *names, seconds=SECONDS):
         """All have a terminal phase."""

@@ -129,6 +129,41 @@ async def test_a_write_to_a_pod_is_seen(cluster):
     assert faults(cluster) == ["S5"]
 
 
+async def attach(cluster):
+    """A run that continues on another's Job."""
+    uid = a_run(cluster)
+    a_run(cluster, "next")
+    say(cluster, "next", phase="Attached", attached_to=f"run/{uid}")
+    return uid
+
+
+def relabelled(to):
+    return {"metadata": {"labels": {KEYS.run_id: to}, "annotations": {KEYS.run_id: to}}}
+
+
+async def test_a_job_may_get_the_ids_of_a_run_that_continues_on_it_and_its_pods_after_it(cluster):
+    uid = await attach(cluster)
+    labels = {"batch.kubernetes.io/controller-uid": uid}
+    spec = {"containers": [{"name": "claude", "image": "x"}]}
+    pod = {"metadata": {"name": "pod", "namespace": NAMESPACE, "labels": labels}, "spec": spec}
+    cluster.create("pods", pod)
+    as_us(cluster, "run", relabelled("r-next"))
+    as_us(cluster, "pod", relabelled("r-next"), "pods")
+    assert faults(cluster) == []
+
+
+@pytest.mark.parametrize("plural", ["jobs", "pods"])
+async def test_ids_of_a_run_that_does_not_continue_there_are_seen(cluster, plural):
+    uid = await attach(cluster)
+    labels = {"batch.kubernetes.io/controller-uid": uid}
+    spec = {"containers": [{"name": "claude", "image": "x"}]}
+    cluster.create(
+        "pods", {"metadata": {"name": "run", "namespace": NAMESPACE, "labels": labels}, "spec": spec}
+    )
+    as_us(cluster, "run", relabelled("r-other"), plural)
+    assert faults(cluster) == ["S5"]
+
+
 async def test_heartbeats_are_told_from_other_patches(cluster):
     uid = a_run(cluster)
     say(cluster, "run", phase="Running")

@@ -66,7 +66,7 @@ async def test_an_object_that_comes_a_second_after_its_job_is_waited_for_and_goe
 
 
 async def test_a_run_whose_object_never_comes_is_rejected(world):
-    await world.lead(RUNHERD_START_TIMEOUT_SECONDS="4")
+    await world.lead(RUNHERD_START_TIMEOUT_SECONDS="9")
     world.submit(using("alone"), make_run("behind", WORKS, agent="a-alone"))
     await world.until(lambda: world.standing("alone") == "Queued/ObjectMissing")
     assert "secret/alone-key" in world.said("alone", Status.MESSAGE)
@@ -207,6 +207,7 @@ async def test_every_pod_of_a_run_carries_its_labels(world):
     world.submit(without_labels("held"), without_labels("running", suspend=False), wrong)
     for name in ("held", "running", "wrong"):
         want = {KEYS.agent_id: f"a-{name}", KEYS.run_id: f"r-{name}", KEYS.adapter_type: "claude_k8s"}
+        want |= {KEYS.task_id: "t-1"}
         await world.until(lambda name=name, want=want: world.pods(name) and labels(world, name) == want)
     await world.started("running")
     await world.published("held", "running", "wrong")

@@ -4,11 +4,11 @@ Which is a run that waits, and one that is attached to another's Job while a lat
 A cancel of what runs is a stop: `stopping` has it.
 """
 
-from controller.core import admission, result
+from controller.core import admission, attachments, result
 from controller.core.actions import Plan, TellJob
 from controller.core.contract import TERMINAL, Phase, Reason, Status
 from controller.core.model import Job, Now
-from controller.core.rules import keeping, publishing
+from controller.core.rules import publishing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 from controller.core.verdict import cancel_said
@@ -26,14 +26,8 @@ def _is_unwanted(job: Job) -> bool:
 def end_attachments(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """An attached run that is cancelled while a later one needs the same Job ends by itself (contract §4)."""
     live = [run.job for run in seen.runs if run.job.phase not in TERMINAL and run.job.finished is None]
-    earlier = [run for job in live for run in attached_now(seen, job)[:-1]]
+    earlier = [run for job in live for run in attachments.attached_to(seen, job.uid)[:-1]]
     return merge(_end(run, now, policy) for run in earlier if run.job.wishes.cancel_requested)
-
-
-def attached_now(seen: Snapshot, job: Job) -> tuple[Run, ...]:
-    """The runs that continue on this Job, oldest first: the last one's cancel is a cancel of the Job."""
-    found = keeping.attached_to(seen, job.uid)
-    return tuple(run for run in found if run.job.phase is Phase.ATTACHED)
 
 
 def _end(run: Run, now: Now, policy: Policy) -> Plan:

@@ -17,7 +17,7 @@ _AGAIN_SECONDS: Final = 5.0
 
 def confirm_ghosts(seen: Snapshot, _now: Now, _policy: Policy) -> Plan:
     """A Job that vanished keeps its place until the cluster says that nothing of it can run."""
-    return Plan(tuple(ConfirmGone(*ghost) for ghost in seen.ghosts))
+    return Plan(tuple(ConfirmGone(ghost.namespace, ghost.name, ghost.uid) for ghost in seen.ghosts))
 
 
 def confirm_released(seen: Snapshot, now: Now, _policy: Policy) -> Plan:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import admission, facts, lifecycle, result, verdict
+from controller.core import admission, attachments, facts, lifecycle, result, verdict
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Phase, Status
 from controller.core.model import Job, Now
@@ -20,12 +20,13 @@ def conclude(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 def is_settled(run: Run, policy: Policy) -> bool:
     """Nothing more will be written about this run unless it changes: result, trace and TTL are in order.
 
-    A Job that never ran is only settled if it is never to be retired: until then it rests (`retiring`).
+    The result is on every run that continues on it as well. A Job that never ran is only settled if it is
+    never to be retired: until then it rests (`retiring`).
     """
     job = run.job
     if job.phase not in TERMINAL or Status.RESULT not in job.status:
         return False
-    if admission.holds(job) or not keeping.is_kept_right(job, policy):
+    if admission.holds(job) or run.attached or not keeping.is_kept_right(job, policy):
         return False
     if retiring.never_ran(run) and not retiring.is_kept(job):
         return False
@@ -36,6 +37,8 @@ def is_over(run: Run) -> bool:
     """No pod of this run will run again, and we have not concluded it yet."""
     job = run.job
     over = job.finished is not None or _is_deleted(run)
+    if attachments.is_attached(job):
+        return False  # its end is that of the Job that it continues on
     return job.ids.name_a_run and over and job.phase not in TERMINAL
 
 

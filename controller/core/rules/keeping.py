@@ -6,9 +6,9 @@ after us is not fought: `ttl-set` remembers ours. These patches carry no resourc
 
 from typing import Final
 
-from controller.core import admission
+from controller.core import admission, attachments
 from controller.core.actions import PatchJob, Plan
-from controller.core.contract import SECOND, TERMINAL, Phase, Status, instant, keys_of
+from controller.core.contract import SECOND, TERMINAL, Status, instant, keys_of
 from controller.core.model import Job, Now
 from controller.core.snapshot import Export, Policy, Run, Snapshot
 
@@ -83,19 +83,8 @@ def _wanted(job: Job, policy: Policy) -> int | None:
 def _is_safe(seen: Snapshot, run: Run, policy: Policy) -> bool:
     if Status.RESULT not in run.job.status:
         return False
-    waits = any(other.job.phase is Phase.ATTACHED for other in attached_to(seen, run.job.uid))
+    waits = run.attached or attachments.attached_to(seen, run.job.uid)
     return not waits and (trace_is_safe(run, policy) or run.export is Export.ACCEPTED)
-
-
-def attached_to(seen: Snapshot, job_uid: str) -> tuple[Run, ...]:
-    """The runs that continue, or continued, on this Job: oldest first (contract §4)."""
-    found = (run for run in seen.runs if attached_uid(run.job) == job_uid)
-    return tuple(sorted(found, key=lambda run: (run.job.created_at, run.job.name)))
-
-
-def attached_uid(job: Job) -> str:
-    """Uid of the Job that this run is attached to; empty if it is to none."""
-    return job.status.get(Status.ATTACHED_TO, "").rpartition("/")[2]
 
 
 def _release(job: Job, policy: Policy) -> PatchJob:

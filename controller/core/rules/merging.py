@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadPods
+from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadPods, ReadResult
 
 
 def merge(plans: Iterable[Plan]) -> Plan:
@@ -18,7 +18,7 @@ def merge(plans: Iterable[Plan]) -> Plan:
         if plan.look_again is not None:
             waits.append(plan.look_again)
         for action in plan.actions:
-            if isinstance(action, ReadPods | OwnObject) and action in actions:
+            if isinstance(action, ReadPods | ReadResult | OwnObject) and action in actions:
                 continue
             if not isinstance(action, PatchJob):
                 actions.append(action)
@@ -40,6 +40,7 @@ def _join(first: PatchJob, second: PatchJob) -> PatchJob:
         annotations={**second.annotations, **first.annotations},
         spec={**second.spec, **first.spec},
         template_labels={**second.template_labels, **first.template_labels},
+        labels={**second.labels, **first.labels},
         why=f"{first.why}+{second.why}",
         beat=first.beat and second.beat,
     )

@@ -5,7 +5,7 @@ What the answers mean for a start is `ownership`'s word, which `admission` asks 
 
 from collections.abc import Iterator
 
-from controller.core import admission, ownership, result
+from controller.core import admission, history, ownership, result
 from controller.core.actions import OwnObject, Plan, TellJob
 from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason, Status
 from controller.core.model import Job, Now, Owned
@@ -52,7 +52,9 @@ def _due(run: Run, now: Now, policy: Policy) -> Iterator[tuple[Owned, float]]:
 
 
 def _question(job: Job, owned: Owned) -> OwnObject:
-    return OwnObject(job.namespace, owned.kind, owned.name, job.name, job.uid, job.ids.run)
+    """The object says whose it is by the run that its Job was submitted with, not by a later one."""
+    run_id = job.ids.run if admission.is_waiting(job) else history.submitted(job).run
+    return OwnObject(job.namespace, owned.kind, owned.name, job.name, job.uid, run_id)
 
 
 def _judge(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
@@ -65,7 +67,15 @@ def _judge(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     if all(run.owned[owned].at < due for owned in lacking):
         # Answers of before the time ran out: it may have come since. Asked once more, and then it counts.
         return Plan(tuple(_question(run.job, owned) for owned in lacking), marks=(mark,))
+    if not _is_still_waited_for(seen, run, policy):
+        return Plan(marks=(mark,))
     return merge((_reject(run, now, policy), Plan(marks=(mark,))))
+
+
+def _is_still_waited_for(seen: Snapshot, run: Run, policy: Policy) -> bool:
+    """Nothing else becomes of it: the work may be done by another Job by now."""
+    verdict = admission.decide(seen, policy).get(run.job.uid)
+    return verdict is None or verdict.phase is Phase.QUEUED
 
 
 def _reject(run: Run, now: Now, policy: Policy) -> Plan:

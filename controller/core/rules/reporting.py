@@ -31,7 +31,7 @@ def _ends_now(seen: Snapshot, run: Run, now: Now, policy: Policy) -> bool:
 
 def _is_reported(run: Run) -> bool:
     job = run.job
-    if not job.ids.name_a_run or job.phase in TERMINAL:
+    if not job.ids.name_a_run or job.phase in TERMINAL or job.phase is Phase.ATTACHED:
         return False
     if job.external_queue and job.suspended:
         return True

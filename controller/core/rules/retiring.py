@@ -6,7 +6,7 @@ with a deadline that has passed: about a second later it has failed, and is gone
 
 from typing import Final
 
-from controller.core import admission
+from controller.core import admission, attachments
 from controller.core.actions import PatchJob, Plan, Rest
 from controller.core.contract import SECOND, TERMINAL, Status, instant
 from controller.core.model import Job, Now
@@ -48,7 +48,8 @@ def _is_due_one_day(seen: Snapshot, run: Run, policy: Policy) -> bool:
     if not never_ran(run) or is_kept(run.job) or not keeping.trace_is_safe(run, policy):
         return False
     # What follows from an attachment may still have to be written on the other Job (contract §4).
-    return all(keeping.attached_uid(run.job) != other.job.uid for other in seen.runs)
+    on = attachments.target(run.job)
+    return on is None or all(other.job.uid != on.uid for other in seen.runs)
 
 
 def _retire(run: Run, now: Now, policy: Policy) -> Plan:

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from controller.core import admission, diagnosis, facts, lifecycle
+from controller.core import admission, attachments, diagnosis, facts, lifecycle
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import RANK, TERMINAL, Phase, Reason, Status, rfc3339
 from controller.core.model import Job, Now, Pod, RunState
-from controller.core.rules import cancelling, publishing
+from controller.core.rules import publishing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 from controller.core.transcript import LogState
@@ -148,7 +148,7 @@ def _asked(seen: Snapshot, job: Job) -> str:
     """Why the host wants this Job to end: said on it, or on the newest run that is attached to it."""
     if job.wishes.cancel_requested or seen.doubts:
         return job.wishes.cancel_requested  # in doubt it is not known which attached run is the newest
-    attached = cancelling.attached_now(seen, job)
+    attached = attachments.attached_to(seen, job.uid)
     return attached[-1].job.wishes.cancel_requested if attached else ""
 
 

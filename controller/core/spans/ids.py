@@ -24,6 +24,11 @@ def of_trace(job_uid: str) -> str:
     return _uuid_hex(job_uid)
 
 
+def is_trace(text: str) -> bool:
+    """Whether this is the id of a trace: 32 hex digits, not zero."""
+    return bool(_UUID_HEX.fullmatch(text)) and bool(int(text, 16))
+
+
 def of_span(job_uid: str, role: str, key: str = "") -> str:
     """16 hex digits that depend on nothing but the arguments; never zero."""
     return _not_zero(_digest(f"{job_uid}/{role}/{key}")[:16])
@@ -47,7 +52,7 @@ def remote(traceparent: str) -> Remote | None:
 
 def _uuid_hex(uid: str) -> str:
     digits = uid.replace("-", "").lower()
-    if _UUID_HEX.fullmatch(digits) and int(digits, 16):
+    if is_trace(digits):
         return digits
     return _digest(uid)[:32]
 

@@ -7,7 +7,8 @@ resumed session goes on from its earlier totals. Built from Job, facts and logs 
 from collections.abc import Sequence
 from typing import Final
 
-from controller.core.contract import Keys, Phase, Reason, Status, sanitise
+from controller.core import history
+from controller.core.contract import Phase, Reason, Status
 from controller.core.model import Job
 from controller.core.snapshot import Facts, Policy
 from controller.core.spans import agent_part
@@ -54,7 +55,7 @@ def verdict(job: Job) -> tuple[str, str]:
     return _RESULTS.get(phase, names.RESULT_ERROR) if phase else names.RESULT_ERROR, reason
 
 
-def about(job: Job, facts: Facts, stories: Sequence[Story], policy: Policy) -> Attributes:
+def about(job: Job, facts: Facts, stories: Sequence[Story]) -> Attributes:
     """Attributes of the root span."""
     logs = [story.log for story in stories if story.log]
     result, reason = verdict(job)
@@ -69,7 +70,7 @@ def about(job: Job, facts: Facts, stories: Sequence[Story], policy: Policy) -> A
         (names.ERROR_TYPE, reason if result in names.BAD_RESULTS else None),
         (names.RUN_PHASE, job.phase or None),
         (names.RUN_REASON, reason),
-        *_identity(job, Keys(policy.domain)),
+        *_identity(job),
         (names.RUN_ATTEMPTS, len(stories) + facts.left_out),
         (names.FACTS_LEFT_OUT, facts.left_out or None),
         (names.LOG_STATE, _log_state(job, facts, stories)),
@@ -83,11 +84,10 @@ def about(job: Job, facts: Facts, stories: Sequence[Story], policy: Policy) -> A
     )
 
 
-def _identity(job: Job, keys: Keys) -> tuple[Pair, ...]:
-    """Who ran. The run id is the template's: the Job's own label follows a run that continues on it."""
-    label, current = dict(job.template_labels).get(keys.run_id, ""), job.ids.best("run")
+def _identity(job: Job) -> tuple[Pair, ...]:
+    """Who ran. The run is the one that was submitted: the label follows one that continues on the Job."""
     return (
-        (names.RUN_ID, current if not label or sanitise(current) == label else label),
+        (names.RUN_ID, history.submitted(job).best("run")),
         (names.AGENT_ID, job.ids.best("agent")),
         (names.ADAPTER_TYPE, job.ids.best("adapter")),
         (names.TASK_ID, job.ids.best("task")),

@@ -5,6 +5,9 @@
     ├── attempt <n>             see attempt_part
     └── finalizing              last container finished -> Job over
 
+A run that continues on another Job has an `attached` span instead, and a link to that Job's trace, where the
+work is told.
+
 A pure function of the Job, the facts kept on it and the agent's logs: every controller makes the same spans
 at any time, which is what makes a second export harmless. It looks at no pods or clocks, and never raises.
 """
@@ -13,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from controller.core import lifecycle
+from controller.core import attachments, lifecycle, orphans
 from controller.core.contract import Phase, Status, instant
 from controller.core.model import Job
 from controller.core.snapshot import Attempt, Facts, Policy, Run
@@ -36,13 +39,14 @@ def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
     root = _root_span(run, stories, policy)
     parts = [attempt_part.part(story, root) for story in stories]
     frame = [_queued(run.job, stories, root)]
+    frame += _attached(run.job, root)
     frame += [span for part in parts for span in part.frame]
-    if (last := _finalizing(run.job, stories, root)) is not None:
+    if not attachments.was_attached(run.job) and (last := _finalizing(run.job, stories, root)) is not None:
         frame.append(last)
     shown = frame[: MAX_SPANS - 1]
     tools = _tools(parts, MAX_SPANS - 1 - len(frame))
     dropped = _dropped(stories, tools, len(frame) - len(shown))
-    about = run_part.about(run.job, facts, stories, policy) + dropped
+    about = run_part.about(run.job, facts, stories) + dropped
     return SpanTree(
         trace_id=trace_id(run.job, policy),
         resource=run_part.resource(run.job, policy),
@@ -77,7 +81,7 @@ def _over_at(run: Run, attempts: Sequence[Attempt]) -> int:
     finished = job.finished.at if job.finished else None
     order = (
         (said, job.completed_at, finished)
-        if job.phase is Phase.REJECTED
+        if job.phase is Phase.REJECTED or attachments.was_attached(job)
         else (job.completed_at, finished, said)
     )
     for at in (*order, job.deleted_at):
@@ -99,9 +103,9 @@ def _root_span(run: Run, stories: Sequence[Story], policy: Policy) -> Span:
     job, remote = run.job, _submitter(run.job)
     result, _ = run_part.verdict(job)
     adopted = remote is not None and policy.trace_parent == "parent"
-    link = None
+    links = _links_to_work(job)
     if remote is not None and not adopted:
-        link = SpanLink(remote.trace_id, remote.span_id, attributes((names.LINK_KIND, "submitter")))
+        links = (*links, SpanLink(*remote, attributes((names.LINK_KIND, names.LINK_SUBMITTER))))
     start = storable(job.created_at)
     over = _over_at(run, [story.attempt for story in stories])
     return Span(
@@ -111,9 +115,18 @@ def _root_span(run: Run, stories: Sequence[Story], policy: Policy) -> Span:
         kind=SpanKind.SERVER,
         start=start,
         end=max(start, storable(covering(over, *(story.ended_at for story in stories)))),
-        links=(link,) if link else (),
+        links=links,
         error=_exit_of_last(stories) if result in names.BAD_RESULTS else None,
     )
+
+
+def _links_to_work(job: Job) -> tuple[SpanLink, ...]:
+    """The root of the trace of the Job that does this run's work, if that is another."""
+    if (on := attachments.target(job)) is None:
+        return ()
+    decision = orphans.read(job.status.get(Status.DECISION, ""))
+    trace = decision.trace if decision and ids.is_trace(decision.trace) else ids.of_trace(on.uid)
+    return (SpanLink(trace, ids.of_span(on.uid, "run"), attributes((names.LINK_KIND, names.LINK_WORK))),)
 
 
 def _exit_of_last(stories: Sequence[Story]) -> str:
@@ -125,6 +138,8 @@ def _queued(job: Job, stories: Sequence[Story], root: Span) -> Span:
     """Until the Job was started; a run that never was waited all its life."""
     starts = [story.attempt.created_at for story in stories]
     starts += [] if job.started_at is None else [job.started_at]
+    if (attached := _attached_at(job)) is not None:
+        starts = [attached]
     span = Span(
         id=ids.of_span(job.uid, "queued"),
         parent=root.id,
@@ -135,6 +150,22 @@ def _queued(job: Job, stories: Sequence[Story], root: Span) -> Span:
         attributes=attributes((names.QUEUE_NAME, job.external_queue)),
     )
     return fit(span, root)
+
+
+def _attached_at(job: Job) -> int | None:
+    decision = orphans.read(job.status.get(Status.DECISION, ""))
+    return instant(decision.at) if decision and attachments.was_attached(job) else None
+
+
+def _attached(job: Job, root: Span) -> list[Span]:
+    """While the run continued on another Job."""
+    if (start := _attached_at(job)) is None:
+        return []
+    on = attachments.target(job)
+    about = attributes((names.ATTACHED_JOB, on.name if on else None))
+    span_id = ids.of_span(job.uid, "attached")
+    span = Span(span_id, root.id, "attached", SpanKind.INTERNAL, start, root.end, about)
+    return [fit(span, root)]
 
 
 def _finalizing(job: Job, stories: Sequence[Story], root: Span) -> Span | None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.agents.fold import fold_for
-from controller.core.contract import OUTPUT_CLAUDE, SECOND, Phase, Reason
+from controller.core.contract import OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
 from controller.core.model import Condition, Container, ContainerSpec, Ids, Job, RunState, Slot, Wishes
 from controller.core.snapshot import Attempt, Facts, Policy, Run
 from controller.core.spans import conventions as names
@@ -18,6 +18,7 @@ from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, Mo
 NOON = 1_795_348_800
 JOB = "0b8e4bd2-7f53-4c4a-9d4b-8f6a2f1c3d5e"
 POD = "9f1c2a3b-4d5e-4f60-8a7b-0123456789ab"
+OTHER = "1b8e4bd2-7f53-4c4a-9d4b-8f6a2f1c3d5e"
 SUBMITTER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RECORDED = sorted((Path(__file__).parents[2] / "data" / "claude").glob("*.jsonl"))
 
@@ -355,6 +356,67 @@ def test_a_traceparent_becomes_the_parent_if_the_policy_says_so():
 def test_an_invalid_traceparent_is_ignored(traceparent, mode):
     tree = build(None, job=make_job(wishes=Wishes(traceparent=traceparent)), policy=Policy(trace_parent=mode))
     assert (tree.trace_id, tree.spans[0].parent, tree.spans[0].links) == (JOB.replace("-", ""), "", ())
+
+
+def attached(**notes):
+    """A run that has continued on another Job from 40 s to 100 s after noon."""
+    decision = f'{{"decision":"reattach","run":{{"runId":"r-9"}},"at":"{rfc3339(at(40))}"}}'
+    status = {
+        "phase": "Succeeded",
+        "reason": "Completed",
+        "since": rfc3339(at(100)),
+        "attached-to": f"other/{OTHER}",
+        "decision": decision,
+        "session-id": "5e55",
+        **notes,
+    }
+    return Run(make_job(status=status, started_at=None, completed_at=None))
+
+
+def test_a_run_that_continued_on_another_job_links_to_the_root_of_its_trace():
+    tree = trees.build(attached(), Facts(), Policy())
+    work = trees.build(Run(make_job(uid=OTHER)), Facts(), Policy())
+    (link,) = tree.spans[0].links
+    assert (link.trace_id, link.span_id) == (work.trace_id, work.spans[0].id)
+    assert dict(link.attributes) == {"agent.link.kind": "work"}
+    assert tree.trace_id == JOB.replace("-", "")
+
+
+def test_its_tree_is_short_and_says_how_long_it_waited_and_was_attached():
+    root, *parts = trees.build(attached(), Facts(), Policy()).spans
+    assert [(span.name, span.start, span.end) for span in (root, *parts)] == [
+        ("RUN Reviewer", at(0), at(100)),
+        ("queued", at(0), at(40)),
+        ("attached", at(40), at(100)),
+    ]
+    said = dict(root.attributes)
+    assert (said["agent.run.phase"], said["gen_ai.conversation.id"]) == ("Succeeded", "5e55")
+    assert not any("usage" in key for key in said), "usage belongs to the Job that did the work"
+
+
+def test_a_link_follows_the_work_into_its_submitters_trace():
+    decision = f'{{"decision":"duplicate","run":{{"runId":"r"}},"trace":"{"5" * 32}"}}'
+    (link,) = trees.build(attached(decision=decision), Facts(), Policy()).spans[0].links
+    assert link.trace_id == "5" * 32
+
+
+def test_both_the_submitter_and_the_work_are_linked():
+    run = attached()
+    run = replace(run, job=replace(run.job, wishes=Wishes(traceparent=SUBMITTER)))
+    kinds = [
+        dict(link.attributes)["agent.link.kind"]
+        for link in trees.build(run, Facts(), Policy()).spans[0].links
+    ]
+    assert kinds == ["work", "submitter"]
+
+
+def test_an_attached_job_that_somebody_unsuspended_and_closed_ends_when_its_run_did():
+    run = attached()
+    closed = Condition("Failed", "True", "DeadlineExceeded", "", at(70))
+    run = replace(run, job=replace(run.job, conditions=(closed,), started_at=at(69)))
+    root, *parts = trees.build(run, Facts(), Policy()).spans
+    assert root.end == at(100)
+    assert [span.name for span in parts] == ["queued", "attached"]
 
 
 def test_several_attempts_have_their_own_results_and_only_the_last_has_the_runs():
