@@ -112,9 +112,9 @@ async def play(folder, **settings):
 async def continued(world):
     """A run whose host has lost sight of it, and submits it again."""
     task = {KEYS.task_id: "t-1"}
-    world.submit(make_run("long", replay(HOOKS, 1), agent="c", labels=task))
-    await world.later_than_start_of("long")
-    world.submit(make_run("again", agent="c", labels=task, notes={KEYS.reattach: "true"}))
+    world.submit(make_run("lost", replay(HOOKS, 1), agent="e", labels=task))
+    await world.later_than_start_of("lost")
+    world.submit(make_run("again", agent="e", labels=task, notes={KEYS.reattach: "true"}))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
