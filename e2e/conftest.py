@@ -77,10 +77,21 @@ def installation(api, collector, images):
     return made
 
 
-@pytest.fixture(scope="module")
-def stage(api, recording, collector, installation):
-    """A namespace for the runs of one module."""
+def opened(api, recording, collector):
+    """A namespace of its own, for as long as it is needed."""
     made = Stage(f"e2e-{next(_numbers)}-{secrets.token_hex(2)}", api, recording, collector)
     made.open()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def stage(api, recording, collector, installation):
+    """A namespace for the runs of one module."""
+    yield from opened(api, recording, collector)
+
+
+@pytest.fixture
+def another_stage(api, recording, collector, installation):
+    """A second namespace, for the runs of one test."""
+    yield from opened(api, recording, collector)

@@ -17,6 +17,8 @@ RELEASE = "runherd"
 CHART = ROOT / "charts" / "runherd"
 SECONDS = 90
 SELECTOR = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=runherd"
+ACKNOWLEDGED_SECONDS = 5
+"""So long a Job is kept once its host has acknowledged its result."""
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 
 
@@ -27,6 +29,7 @@ def values(collector_url):
         "config": {
             "startTimeoutSeconds": 20,
             "heartbeatSeconds": 5,
+            "acknowledgedRetentionSeconds": ACKNOWLEDGED_SECONDS,
             "logDrainSeconds": 30,
             "logFormat": "json",
             "logLevel": "DEBUG",
@@ -95,6 +98,12 @@ class Installation:
 
     def scale(self, replicas):
         self._api.patch("deployments", NAMESPACE, RELEASE, {"spec": {"replicas": replicas}})
+
+    def scale_down_to(self, name):
+        """Only this pod is left, and no other takes the place of those that go."""
+        dear = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "1000"}}}
+        self._api.patch("pods", NAMESPACE, name, dear)
+        self.scale(1)
 
     def said(self, pod, **params):
         """Its log, one object a line."""

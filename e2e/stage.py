@@ -4,8 +4,9 @@ Owns: submitting and asking. Never: looks into the controller; what it did is on
 """
 
 import json
+import time
 
-from controller.core.contract import JOB_UID_LABEL, TERMINAL, Phase, Status
+from controller.core.contract import JOB_UID_LABEL, SECOND, TERMINAL, Phase, Status, instant
 from e2e.runs import transcripts
 from tests.program import oracle
 from tests.program.runs import KEYS
@@ -101,6 +102,16 @@ class Stage:
 
     def starts(self, *names, seconds=SECONDS):
         self._wait(lambda: all(self.said(name) in STARTED for name in names), seconds, *names)
+
+    def later_than_start_of(self, *names):
+        """Until a Job submitted now is younger than the start of these: Kubernetes has whole seconds."""
+        starts = [instant(self.job(name)["status"]["startTime"]) for name in names]
+        self.until(lambda: time.time_ns() >= max(starts) + SECOND)
+
+    def later_than(self, name):
+        """Until a Job submitted now is younger than this one."""
+        made = instant(self.job(name)["metadata"]["creationTimestamp"])
+        self.until(lambda: time.time_ns() >= made + SECOND)
 
     def ends(self, *names, seconds=SECONDS):
         """All have a terminal phase."""

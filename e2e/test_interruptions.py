@@ -54,6 +54,8 @@ def test_a_run_that_was_suspended_from_outside_frees_its_place_only_when_its_pod
     stage.api.patch("jobs", stage.namespace, "suspended", {"spec": {"suspend": True}})
     stage.ends("after-suspended", seconds=90)
     admitted = next(w.version for w in stage.history() if started(w, "after-suspended"))
+    stage.published("suspended")
+    assert stage.standing("suspended") == "Cancelled/ExternallySuspended"
     over = [
         w.version
         for w in stage.history()
