@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from controller.core import contract, diagnosis, history, lifecycle
-from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
+from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, Status, rfc3339
 from controller.core.model import Container, Job
 from controller.core.snapshot import Facts, Run, Standing
 from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
@@ -103,6 +103,7 @@ def document(run: Run, known: Facts, log: AttemptLog | None, finding: Finding) -
     found = Result(run_id=run_id, job_uid=job.uid, phase=finding.phase, reason=finding.reason)
     _say_error(found, finding)
     _say_pod(found, job, known)
+    _say_identity(found, job, log)
     found.timed_out = finding.phase is Phase.TIMED_OUT
     if log is None or (log.state is LogState.MISSING and not log.seen.lines):
         found.log = LogEnd(LogState.MISSING)
@@ -246,12 +247,19 @@ def _time(at: int | None) -> str:
     return rfc3339(at) if at else ""
 
 
+def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
+    """What was written as soon as it was seen is still known when the log is not: a lost run can be resumed."""
+    if job.wishes.output != OUTPUT_CLAUDE:
+        return
+    seen = log.seen if log else AgentLog()
+    found.session_id = found.session_display_id = seen.session_id or job.status.get(Status.SESSION_ID, "")
+    found.model = seen.model or job.status.get(Status.MODEL, "")
+
+
 def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
     found.summary = seen.claim.text if seen.claim and seen.claim.text else seen.tail
     if job.wishes.output != OUTPUT_CLAUDE:
         return
-    found.session_id = found.session_display_id = seen.session_id
-    found.model = seen.model
     found.provider = "anthropic"
     found.tool_calls, found.subagents = seen.tool_calls, seen.subagents
     if seen.claim is not None:

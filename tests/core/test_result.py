@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.core import facts, result, verdict
-from controller.core.contract import RESULT_INLINE_MAX, ErrorCode, Phase, Reason
+from controller.core.contract import RESULT_INLINE_MAX, ErrorCode, Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.transcript import AgentLog, LogState, ModelUsage
 from tests.core.builders import (
@@ -123,6 +123,14 @@ def test_absent_means_unknown_and_is_never_0(run, absent):
 def test_of_a_log_that_is_missing_nothing_is_counted():
     found = read(make_over(log=make_log(state=LogState.MISSING, seen=AgentLog())))
     assert found["log"] == {"state": "missing"}
+
+
+def test_of_a_log_that_is_lost_the_session_is_known_that_was_written_while_it_was_read():
+    job = make_job(phase="Running", notes={Status.SESSION_ID: "5e55", Status.MODEL: "opus"})
+    found = read(make_over(job=job, log=make_log(state=LogState.MISSING, seen=AgentLog())))
+    assert (found["sessionId"], found["sessionDisplayId"], found["model"]) == ("5e55", "5e55", "opus")
+    newer = read(make_over(job=job, log=make_log(seen=make_finished_seen(session_id="n3w"))))
+    assert newer["sessionId"] == "n3w"
 
 
 def test_a_start_at_the_epoch_is_the_kubelets_word_for_unknown():
