@@ -77,6 +77,8 @@ class JobController(ControlLoop[Key]):
         else:
             self._manage(view)
             view.conclude()
+            if view.verdict is None and not view.deleting:
+                view.note_suspension()  # never of a Job that is complete: it would lose its start time
         if view.look_again is not None:
             self.enqueue_after(key, view.look_again)
         self._track(view)
@@ -104,7 +106,6 @@ class JobController(ControlLoop[Key]):
         elif view.surplus < 0 and not view.backing_off():
             for _ in range(-view.surplus):
                 self._create_pod(view)
-        view.note_suspension()
 
     def _create_pod(self, view: JobView) -> None:
         meta, template = view.job["metadata"], view.job["spec"]["template"]

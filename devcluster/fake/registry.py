@@ -5,7 +5,8 @@ Never: speaks HTTP, waits.
 """
 
 import contextlib
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,9 +50,12 @@ class Call:
 class Registry:
     """Validated access to the storage, the same for HTTP and for the cluster's own controllers."""
 
-    def __init__(self, storage: Storage, now: Clock) -> None:
+    def __init__(
+        self, storage: Storage, now: Clock, new_uid: Callable[[], str] = lambda: str(uuid.uuid4())
+    ) -> None:
         self.storage = storage
         self.now = now
+        self._new_uid = new_uid
 
     def get(self, call: Call) -> Stored:
         """The object, or 404."""
@@ -69,7 +73,7 @@ class Registry:
         else:
             meta.pop("namespace", None)
         strategy = strategy_of(call.resource)
-        metadata.prepare_create(meta, self.now())
+        metadata.prepare_create(meta, self.now(), self._new_uid())
         strategy.prepare_create(obj, self.now())
         if strategy.has_generation:
             meta["generation"] = 1

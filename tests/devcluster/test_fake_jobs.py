@@ -97,6 +97,18 @@ async def test_suspending_a_started_job_deletes_its_pods_without_counting_them(c
     assert second["metadata"]["uid"] != first["metadata"]["uid"]
 
 
+async def test_a_job_that_is_suspended_when_its_pod_has_succeeded_is_complete(cluster):
+    cluster.create("jobs", make_job(script="sleep 0.3"))
+    await pod_when(cluster, lambda pod: pod["status"]["phase"] == "Running")
+    cluster.faults.pause("job-controller")
+    await pod_when(cluster, lambda pod: pod["status"]["phase"] == "Succeeded")
+    patch(cluster, suspend=True)
+    cluster.faults.resume("job-controller")
+    job = await finished(cluster)
+    assert conditions(job) == ["SuccessCriteriaMet", "Complete"]
+    assert "startTime" in job["status"]
+
+
 async def test_a_held_job_ends_by_its_deadline_without_a_pod(cluster):
     await suspended(cluster)
     patch(cluster, **STOP)

@@ -5,7 +5,6 @@ Owns: metadata rules for create and update. Never looks at spec or status.
 
 import random
 import re
-import uuid
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +68,7 @@ def go_kind(value: Any) -> str:
     return kinds.get(type(value), "null")
 
 
-def prepare_create(metadata: JSON, now: datetime) -> None:
+def prepare_create(metadata: JSON, now: datetime, uid: str) -> None:
     """What the server sets and what it takes no client's word for."""
     for key in (
         "resourceVersion",
@@ -81,7 +80,7 @@ def prepare_create(metadata: JSON, now: datetime) -> None:
         metadata.pop(key, None)
     if not metadata.get("name") and metadata.get("generateName"):
         metadata["name"] = metadata["generateName"][:GENERATED_BASE] + suffix()
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = uid
     metadata["creationTimestamp"] = clock.seconds(now)
     metadata.pop("generation", None)
 
