@@ -171,7 +171,7 @@ def _let_rest(parts: Parts, slot: Slot, plan: Plan, mono: float) -> None:
     for rest in plan.rests:
         if rest.job_uid not in busy:
             parts.store.rest(rest.job_uid, mono + rest.seconds)
-    if (ends := parts.store.rest_ends_at(slot)) is not None:
+    if (ends := parts.store.resting.ends_at(slot)) is not None:
         parts.queue.add_after(slot, ends - mono)
 
 

@@ -312,5 +312,5 @@ def _close(parts: Parts, slot: Slot, action: actions.CloseVanished) -> None:
     ):
         parts.queue.add_after(slot, _EXPORTER_FULL_RETRY_SECONDS)
         return
-    if (job := parts.store.close_vanished(action.job_uid)) is not None:
+    if (job := parts.store.departed.discard(action.job_uid)) is not None:
         parts.observer.vanished(job)

@@ -7,6 +7,7 @@ and published leaves the working set; so does one that rests, until its rest is 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from controller.core import admission, limits
 from controller.core.contract import LIVE, TERMINAL
@@ -42,8 +43,9 @@ class Store:
         self._active = Groups[Slot]()
         self._strays = Groups[Slot]()
         self._ghosts = Ghosts()
-        self._departed = Departed()
-        self._resting = Resting()
+        self.departed = Departed()
+        """Runs whose Job has vanished in mid-run."""
+        self.resting = Resting()
         self._settled: dict[Slot, dict[str, None]] = {}  # no Groups: a history may be long
         self._carriers = Carriers()
         self._answers = Answers()
@@ -72,7 +74,7 @@ class Store:
             self._leave(known)
             touched.add(known.slot)
         self._jobs[job.uid] = job
-        self._departed.discard(job.uid)
+        self.departed.discard(job.uid)
         touched |= self._ghosts.discard(job.uid)
         for pod_uid in self._pods_of.of(job.uid):
             touched |= self._unstray(self._pods[pod_uid])
@@ -85,7 +87,7 @@ class Store:
         """A Job is not seen any more. It leaves a ghost if something of it could still run."""
         cut_off = (known := self._jobs.get(job.uid)) is not None and known.phase in LIVE
         if cut_off:
-            self._departed.add(self._run(job.uid))
+            self.departed.add(self._run(job.uid))
         self._jobs.pop(job.uid, None)
         self._exports.pop(job.uid, None)
         self._logs.pop(job.uid, None)
@@ -127,7 +129,7 @@ class Store:
             self._pods_of.add(pod.job_uid, pod.uid)
         job = self._jobs.get(pod.job_uid)
         if job is None:
-            self._departed.put_pod(pod)
+            self.departed.put_pod(pod)
             self._stray(pod)
         else:
             self._settle(job.uid)
@@ -149,10 +151,15 @@ class Store:
 
     def put_reply(self, job: Job) -> set[Slot]:
         """The server's answer to our own write or read: certain, unless the Job has vanished meanwhile."""
-        if job.uid not in self._jobs:
+        known = self._jobs.get(job.uid)
+        if known is None:
             return set()
-        settled = {job.slot} if job.uid in self._doubts else set()
+        settled = {known.slot} if job.uid in self._doubts else set()
         self._doubts.discard(job.uid)
+        if known.slot.agent and not job.slot.agent and not is_older(job.version, known.version):
+            # It has lost the label that it is watched by, and its watch is about to say that it is gone.
+            self._jobs[job.uid] = replace(job, slot=known.slot)
+            return settled | self.drop_job(job)
         touched = settled | self.put_job(job)
         if settled and self.ledger:
             self.ledger.give_back(job.uid)  # it was not started: this once, others go first
@@ -212,16 +219,12 @@ class Store:
         """The cluster says that nothing of this Job can run; absent: that the Job itself is gone."""
         self._ghosts.discard(job_uid)
         if absent:
-            self._departed.confirm(job_uid)
+            self.departed.confirm(job_uid)
         else:
-            self._departed.discard(job_uid)
+            self.departed.discard(job_uid)
         for pod_uid in self._pods_of.of(job_uid):
             self.drop_pod(self._pods[pod_uid])
         self._count(job_uid)
-
-    def close_vanished(self, job_uid: str) -> Job | None:
-        """A run that was cut off has been told of: the Job as it was last seen, the first time."""
-        return self._departed.discard(job_uid)
 
     def is_settled(self, job_uid: str) -> bool:
         """Nothing more will be written about this run, or it is not known at all."""
@@ -230,8 +233,8 @@ class Store:
 
     def put_log(self, job_uid: str, log: AttemptLog) -> set[Slot]:
         """How far a log has been read, and what it says; of no interest once its run is settled."""
-        if job_uid in self._departed:
-            return {self._departed.put_log(job_uid, log)}
+        if job_uid in self.departed:
+            return {self.departed.put_log(job_uid, log)}
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
@@ -264,17 +267,13 @@ class Store:
         """Nothing is to be done about this run before that monotonic second, unless it changes."""
         if (job := self._jobs.get(job_uid)) is not None:
             self._set_aside(job)
-            self._resting.rest(job.slot, job_uid, until)
+            self.resting.rest(job.slot, job_uid, until)
 
     def wake(self, slot: Slot, mono: float) -> None:
         """Runs of the slot that have rested enough are to be worked on again."""
-        for job_uid in self._resting.wake(slot, mono):
+        for job_uid in self.resting.wake(slot, mono):
             self._unsettle(self._jobs[job_uid])
             self._active.add(slot, job_uid)
-
-    def rest_ends_at(self, slot: Slot) -> float | None:
-        """The monotonic second at which the slot has to be looked at for the next of them."""
-        return self._resting.ends_at(slot)
 
     # ── What rules and people see ────────────────────────────────────────────────────────────────
 
@@ -286,7 +285,7 @@ class Store:
             runs=tuple(self._run(uid) for uid in active),
             strays=tuple(self._pods[uid] for uid in self._strays.of(slot)),
             ghosts=self._ghosts.of(slot),
-            vanished=self._departed.of(slot),
+            vanished=self.departed.of(slot),
             doubts=tuple(uid for uid in active if uid in self._doubts),
             settled=tuple(self._jobs[uid] for uid in self._settled.get(slot, ())),
             answers=self._answers.of(slot),
@@ -301,7 +300,7 @@ class Store:
 
     def slots(self) -> tuple[Slot, ...]:
         """All slots that hold anything to be worked on."""
-        return tuple({*self._active, *self._strays, *self._ghosts.slots(), *self._departed.slots()})
+        return tuple({*self._active, *self._strays, *self._ghosts.slots(), *self.departed.slots()})
 
     def phases(self) -> Mapping[str, int]:
         """How many Jobs there are in each phase; those without one are not counted."""
@@ -348,14 +347,14 @@ class Store:
             export=self._exports.get(job_uid, Export.NONE),
             pods_read_at=self._pods_read.get(job_uid),
             owned=self._owned.get(job_uid, {}),
-            rested=self._resting.is_over(job_uid),
+            rested=self.resting.is_over(job_uid),
             attached=self._carriers.of(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:
         """A run of which nothing more will be written leaves the working set until it changes."""
         job = self._jobs[job_uid]
-        self._resting.discard(job.slot, job_uid)
+        self.resting.discard(job.slot, job_uid)
         # Asked first because it is cheap: nearly every change is one of a run that is not over.
         over = job.phase in TERMINAL
         if not over or not concluding.is_settled(self._run(job_uid), self._policy):
@@ -382,7 +381,7 @@ class Store:
     def _leave(self, job: Job) -> None:
         """The Job is no longer in its slot."""
         self._active.discard(job.slot, job.uid)
-        self._resting.discard(job.slot, job.uid)
+        self.resting.discard(job.slot, job.uid)
         self._unsettle(job)
 
     def _carry(self, before: Job | None, now: Job | None) -> set[Slot]:

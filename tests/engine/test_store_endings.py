@@ -15,6 +15,7 @@ from tests.core.builders import (
     SLOT,
     TRACED,
     make_ended_pod,
+    make_ids,
     make_job,
     make_log,
     make_pod,
@@ -49,6 +50,24 @@ def test_a_ghost_is_left_by_what_could_still_run(store, job, pods, leaves):
         store.put_pod(pod)
     store.drop_job(job)
     assert ghosts(store) == ({"run-1"} if leaves else set())
+
+
+def test_an_answer_without_the_label_that_a_job_was_watched_by_leaves_its_place_taken(store):
+    store.put_job(make_waiting())
+    store.doubt(uid_of("run-1"))
+    started = make_job(version="9", slot=SLOT._replace(agent=""), ids=make_ids(agent=""))
+    assert store.put_reply(started) == {SLOT}
+    assert ghosts(store) == {"run-1"}
+    store.drop_job(make_waiting(version="9"))  # what its watch says of it, later
+    assert ghosts(store) == {"run-1"}
+    store.put_job(make_job(version="10"))
+    assert (ghosts(store), set(runs(store))) == (set(), {"run-1"})
+
+
+def test_an_old_answer_without_that_label_says_nothing(store):
+    store.put_job(make_job())
+    assert not store.put_reply(make_job(version="6", slot=SLOT._replace(agent="")))
+    assert set(runs(store)) == {"run-1"}
 
 
 def test_a_job_that_waited_leaves_a_ghost_if_its_start_may_have_been_written(store):
@@ -352,8 +371,8 @@ def test_a_run_that_was_cut_off_is_remembered_with_its_pods_and_log_until_it_is_
     (run,) = departed(store)
     assert (run.job, run.pods[0].phase, run.logs[0].state) == (job, "Failed", LogState.TRUNCATED)
     assert store.slots() == (SLOT,)
-    assert store.close_vanished(job.uid) == job
-    assert (departed(store), store.slots(), store.close_vanished(job.uid)) == ((), (), None)
+    assert store.departed.discard(job.uid) == job
+    assert (departed(store), store.slots(), store.departed.discard(job.uid)) == ((), (), None)
 
 
 def test_a_run_that_is_over_and_was_deleted_before_it_was_concluded_is_cut_off_too(store):
