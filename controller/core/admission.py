@@ -111,6 +111,7 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Verdict]:
     before = free = policy.agent_concurrency - len(holders(seen))
     names = _holding(seen)
     admitted: list[Job] = []
+    limit: Verdict | None = None
     verdicts: dict[str, Verdict] = {}
     for run in waiting:
         job = run.job
@@ -122,13 +123,13 @@ def decide(seen: Snapshot, policy: Policy) -> Mapping[str, Verdict]:
             free -= 1
             names.append(job.name)
             if (limited := limits.limited(run, seen, policy)) is not None:
-                verdict = Verdict(limited.phase, limited.reason, limited.message)
+                verdict = limit = Verdict(limited.phase, limited.reason, limited.message)
             else:
                 admitted.append(job)
         if verdict.phase is Phase.QUEUED and verdict.ruling and _may_not_wait(job, policy):
-            if before > 0:
+            if before > 0 and limit is None:
                 continue
-            verdict = _turned_away(ruling, names, policy)
+            verdict = limit or _turned_away(ruling, names, policy)
         verdicts[job.uid] = verdict
     return verdicts
 
@@ -195,7 +196,7 @@ def _because(ruling: Ruling) -> str:
 
 
 def _rule(me: Job, seen: Snapshot, admitted: Sequence[Job], *, full: bool) -> Ruling:
-    live = [_live(run.job, me) for run in seen.runs if _is_live(run.job)]
+    live = [_live(run.job, me, seen) for run in seen.runs if _is_live(run.job)]
     # Those that are started by this very plan are in the way, but nothing can be attached to them yet.
     begun = (job for job in admitted if not history.serves(job, me.ids))
     live += [Other(job.name, job.uid, job.ids, created_at=job.created_at) for job in begun]
@@ -207,8 +208,8 @@ def _is_live(job: Job) -> bool:
     return holds(job) and not attachments.was_attached(job)
 
 
-def _live(job: Job, me: Job) -> Other:
-    allows = orphans.allows(job, me.created_at)
+def _live(job: Job, me: Job, seen: Snapshot) -> Other:
+    allows = orphans.allows(job, me.created_at) and not attachments.cancel_of(seen, job)
     return Other(job.name, job.uid, job.ids, allows=allows, created_at=job.created_at)
 
 
@@ -231,7 +232,7 @@ def _worker(seen: Snapshot, job: Job) -> Job | None:
 
 
 def _has_run(job: Job) -> bool:
-    """One that is being deleted is about to be gone: its run is waited for, not attached to."""
+    """One that is deleted in mid-run is about to be gone: its run is waited for, not attached to."""
     if job.phase is Phase.REJECTED or is_waiting(job):
         return False
     if job.phase in TERMINAL:
@@ -249,7 +250,7 @@ def _twin(mine: Job, seen: Snapshot) -> str:
         for other in seen.runs
         if other.job.uid != mine.uid and history.serves(other.job, mine.ids) and _goes_first(other.job, mine)
     ]
-    others += [ghost.name for ghost in seen.ghosts if ghost.ids.same("run", mine.ids)]
+    others += [ghost.name for ghost in seen.ghosts if any(mine.ids.same("run", ids) for ids in ghost.served)]
     if others:
         return f"Waits: Job {min(others)} has the same run id; a run is never started twice."
     return ""

@@ -62,6 +62,14 @@ def attached_to(seen: Snapshot, job_uid: str) -> tuple[Run, ...]:
     return tuple(sorted(found, key=lambda run: (run.job.created_at, run.job.name)))
 
 
+def cancel_of(seen: Snapshot, job: Job) -> str:
+    """Why the host wants this Job to end: said on it, or on the newest run that is attached to it."""
+    if job.wishes.cancel_requested or seen.doubts:
+        return job.wishes.cancel_requested  # in doubt it is not known which attached run is the newest
+    attached = attached_to(seen, job.uid)
+    return attached[-1].job.wishes.cancel_requested if attached else ""
+
+
 def reattached(seen: Snapshot) -> Mapping[str, tuple[Job, ...]]:
     """By uid of the Job that does the work: the runs that have continued on it as another run than its own.
 

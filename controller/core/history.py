@@ -69,6 +69,19 @@ def submitted(job: Job) -> Ids:
     return next((ids for ids in candidates if ids.run == label), Ids(run=label))
 
 
+def asked_session(job: Job) -> str:
+    """The session that this Job was asked to resume when it was submitted; empty if to begin a new one.
+
+    Its label may have become that of a run which continues on it.
+    """
+    decision = orphans.read(job.status.get(Status.DECISION, ""))
+    if decision is not None and decision.ids.run:
+        return decision.ids.session
+    if Status.RUN_HISTORY not in job.status:
+        return job.ids.session
+    return next((value for key, value in job.template_labels if key.endswith("/session-id")), "")
+
+
 def lacking(job: Job, attached: Sequence[Job]) -> tuple[Job, ...]:
     """Of the runs that continue on this Job (oldest first), those that its history does not tell of yet.
 

@@ -248,7 +248,7 @@ def _time(at: int | None) -> str:
 
 
 def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
-    """What was written as soon as it was seen is still known when the log is not: a lost run can be resumed."""
+    """What was written as soon as it was seen is known without the log: a lost run can be resumed."""
     if job.wishes.output != OUTPUT_CLAUDE:
         return
     seen = log.seen if log else AgentLog()
@@ -271,7 +271,7 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
     found.num_turns, found.duration_ms = seen.turns_told, _duration_ms(seen, claim)
     found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
     found.permission_denials = claim.permission_denials
-    found.usage_basis = "session" if job.ids.session else "per_run"
+    found.usage_basis = "session" if history.asked_session(job) else "per_run"
     if claim.models:
         found.usage = Usage(
             input_tokens=sum(m.input_tokens for m in claim.models),

@@ -102,7 +102,8 @@ class Ghost(NamedTuple):
     namespace: str
     name: str
     uid: str
-    ids: Ids = Ids()
+    served: tuple[Ids, ...] = ()
+    """The runs that it does or did the work of."""
 
 
 @dataclass(frozen=True, slots=True)

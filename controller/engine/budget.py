@@ -57,9 +57,9 @@ class Heartbeats:
 
     def forget(self, job_uid: str) -> None:
         """The run is over, or gone."""
+        self._booked.pop(job_uid, None)
         if (size := self._live.pop(job_uid, None)) is not None:
             self._bytes -= size
-            self._booked.pop(job_uid, None)
             self._fit()
 
     def wait(self, job_uid: str, mono: float) -> float:

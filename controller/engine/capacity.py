@@ -119,6 +119,8 @@ class Ledger:
     def hold(self, uid: str, company: str | None) -> None:
         """Something of this Job may run; None: its company is as it was, or none."""
         turn = self._end_turn(uid)
+        if turn is not None and uid in self._held:
+            self._count(turn.company, -1)  # it was counted for both
         before = self._held.get(uid, turn.company if turn else None)
         now = (before or "") if company is None else company
         self._held[uid] = now

@@ -3,6 +3,7 @@
 Owns which ghosts there are. It decides nothing.
 """
 
+from controller.core import history
 from controller.core.model import Job, Slot
 from controller.core.snapshot import Ghost
 
@@ -20,7 +21,8 @@ class Ghosts:
     def add(self, job: Job) -> None:
         """This is how the Job was last seen; an older ghost of it goes."""
         self.discard(job.uid)
-        ghost = Ghost(job.namespace, job.name, job.uid, job.ids)
+        served = (job.ids, *(each.ids for each in history.told(job)))
+        ghost = Ghost(job.namespace, job.name, job.uid, served)
         self._of.setdefault(job.slot, {})[job.uid] = ghost
         self._slot[job.uid] = job.slot
 

@@ -43,8 +43,7 @@ class Store:
         self._active = Groups[Slot]()
         self._strays = Groups[Slot]()
         self._ghosts = Ghosts()
-        self.departed = Departed()
-        """Runs whose Job has vanished in mid-run."""
+        self.departed = Departed()  # runs whose Job has vanished in mid-run
         self.resting = Resting()
         self._settled: dict[Slot, dict[str, None]] = {}  # no Groups: a history may be long
         self._carriers = Carriers()
@@ -73,6 +72,8 @@ class Store:
         if known is not None and known.slot != job.slot:
             self._leave(known)
             touched.add(known.slot)
+            if self.ledger:
+                self.ledger.give_back(job.uid)  # its turn was one of the slot that it has left
         self._jobs[job.uid] = job
         self.departed.discard(job.uid)
         touched |= self._ghosts.discard(job.uid)

@@ -111,8 +111,6 @@ class Adoption:
             raise errors.Conflict(
                 f"Job {asked.namespace}/{asked.job_name} is being deleted, or another by now"
             )
-        if (job.labels or {}).get(self._keys.run_id) != asked.run_id:
-            raise errors.Conflict(f"Job {asked.namespace}/{asked.job_name} is of another run by now")
 
 
 def _is_ours(there: _Meta, asked: OwnObject) -> bool:

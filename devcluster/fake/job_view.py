@@ -135,6 +135,8 @@ class JobView:
 
     def note_suspension(self) -> None:
         """The Suspended condition, and the start time that goes and comes with it."""
+        if self.verdict is not None:
+            return  # a Job that is complete would lose its start time
         if self.suspended:
             new = self._condition("Suspended", "JobSuspended", "Job suspended")
             if ensure_condition(self.status, new):

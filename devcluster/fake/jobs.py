@@ -77,8 +77,8 @@ class JobController(ControlLoop[Key]):
         else:
             self._manage(view)
             view.conclude()
-            if view.verdict is None and not view.deleting:
-                view.note_suspension()  # never of a Job that is complete: it would lose its start time
+            if not view.deleting:
+                view.note_suspension()
         if view.look_again is not None:
             self.enqueue_after(key, view.look_again)
         self._track(view)

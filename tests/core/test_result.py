@@ -69,6 +69,14 @@ def test_a_success_says_what_the_agent_claims():
     assert found.keys().isdisjoint({"errorCode", "errorMessage", "truncated", "sha256"})
 
 
+def test_the_session_of_a_run_that_continues_on_a_job_is_not_what_the_job_resumed():
+    notes = {"run-history": '[{"runId":"r-run-1"},{"runId":"r-2"}]'}
+    job = make_job(
+        ids=make_ids(run="r-2", session="5e55"), phase="Running", reason="AgentWorking", notes=notes
+    )
+    assert read(make_over(job=job))["usageBasis"] == "per_run"
+
+
 def test_usage_of_a_resumed_session_says_so():
     job = make_job(ids=make_ids(session="s-1"))
     assert read(make_over(job=job))["usageBasis"] == "session"

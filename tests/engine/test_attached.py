@@ -62,7 +62,15 @@ def test_a_ghost_says_whose_it_is(store):
     store.put_job(make_job(run="r-1"))
     store.drop_job(make_job(run="r-1"))
     (ghost,) = store.snapshot(SLOT, fresh=True).ghosts
-    assert ghost.ids.run == "r-1"
+    assert {ids.run for ids in ghost.served} == {"r-1"}
+
+
+def test_a_ghost_still_does_the_work_of_the_run_that_it_was_submitted_with(store):
+    notes = {Status.RUN_HISTORY: '[{"runId":"r-1"},{"runId":"r-2"}]'}
+    store.put_job(make_job(run="r-2", notes=notes))
+    store.drop_job(make_job(run="r-2", notes=notes))
+    (ghost,) = store.snapshot(SLOT, fresh=True).ghosts
+    assert {ids.run for ids in ghost.served} == {"r-1", "r-2"}
 
 
 def test_an_answer_is_kept_as_long_as_it_is_wanted(store):

@@ -68,6 +68,16 @@ def test_a_run_that_is_over_has_no_heartbeat_to_pay_for():
     assert interval(made) == 60
 
 
+def test_a_run_that_ended_while_its_heartbeat_had_to_wait_leaves_nothing_behind():
+    made = budget(1)
+    made.pause(100.0, 10.0)
+    uid = uid_of("run-0")
+    made.see(make_job("run-0", phase="Finishing", over="Complete"))
+    assert made.wait(uid, 101.0) > 0
+    made.forget(uid)
+    assert not made._booked
+
+
 # ── The budget by itself ─────────────────────────────────────────────────────────────────────────
 
 

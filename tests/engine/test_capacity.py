@@ -213,6 +213,15 @@ def test_a_run_that_got_its_turn_counts_once_when_it_is_seen_to_run(one_at_a_tim
     assert (view.running, dict(view.of_company), view.granted) == (1, {"c-1": 1}, frozenset())
 
 
+def test_what_ran_already_when_it_got_its_turn_is_not_counted_for_ever():
+    ledger = Ledger(Policy(company_concurrency=2), lambda _slot: None)
+    ledger.hold("uid-a", "c-1")
+    ledger.contend(slot("a"), (contender("a"),), 1)
+    ledger.hold("uid-a", "c-1")
+    ledger.forget("uid-a")
+    assert ledger.view(slot("a"), ("c-1",)).of_company["c-1"] == 0
+
+
 def test_what_vanished_keeps_the_place_of_its_company():
     ledger = Ledger(Policy(company_concurrency=1), [].append)
     ledger.hold("uid-a", "c-1")

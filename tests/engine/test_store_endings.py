@@ -204,17 +204,17 @@ def test_a_run_that_rests_leaves_only_its_run_id_until_its_time_has_come(store):
     resting(store).wake(SLOT, 99.0)
     assert not runs(store)
     assert [job.ids.run for job in store.snapshot(SLOT, fresh=True).settled] == ["r-run-1"]
-    assert store.rest_ends_at(SLOT) == 100.0
+    assert store.resting.ends_at(SLOT) == 100.0
     store.wake(SLOT, 100.0)
     assert runs(store)["run-1"].rested
     assert not store.snapshot(SLOT, fresh=True).settled
-    assert store.rest_ends_at(SLOT) is None
+    assert store.resting.ends_at(SLOT) is None
 
 
 def test_a_run_that_changes_rests_no_more(store):
     resting(store).put_job(make_waiting(**CANCELLED, version="8", wishes=Wishes(acknowledged=True)))
     assert not runs(store)["run-1"].rested
-    assert store.rest_ends_at(SLOT) is None
+    assert store.resting.ends_at(SLOT) is None
 
 
 def test_a_run_that_has_rested_and_then_changes_has_to_rest_anew(store):
@@ -226,7 +226,7 @@ def test_a_run_that_has_rested_and_then_changes_has_to_rest_anew(store):
 def test_a_version_that_says_nothing_new_disturbs_no_rest(store):
     resting(store).put_job(make_waiting(**CANCELLED, version="8"))
     assert not runs(store)
-    assert store.rest_ends_at(SLOT) == 100.0
+    assert store.resting.ends_at(SLOT) == 100.0
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["to another slot", "away"])
@@ -235,7 +235,7 @@ def test_a_run_that_leaves_takes_its_rest_along(store, moved):
     resting(store)
     store.put_job(replace(job, slot=OTHER)) if moved else store.drop_job(job)
     store.wake(SLOT, 100.0)
-    assert (runs(store), store.rest_ends_at(SLOT), set(runs(store, OTHER))) == (
+    assert (runs(store), store.resting.ends_at(SLOT), set(runs(store, OTHER))) == (
         {},
         None,
         {"run-1"} if moved else set(),
@@ -246,9 +246,9 @@ def test_of_those_that_rest_the_first_due_is_told(store):
     for name, until in (("run-1", 300.0), ("run-2", 200.0)):
         store.put_job(make_waiting(name, **CANCELLED))
         store.rest(uid_of(name), until)
-    assert store.rest_ends_at(SLOT) == 200.0
+    assert store.resting.ends_at(SLOT) == 200.0
     store.wake(SLOT, 200.0)
-    assert (set(runs(store)), store.rest_ends_at(SLOT)) == ({"run-2"}, 300.0)
+    assert (set(runs(store)), store.resting.ends_at(SLOT)) == ({"run-2"}, 300.0)
 
 
 def test_a_retired_job_that_is_gone_leaves_no_ghost(store):

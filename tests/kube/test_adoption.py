@@ -187,17 +187,19 @@ def held_by_a_finalizer(cluster):
     cluster.delete("jobs", "default", "run")
 
 
-def of_another_run(cluster):
-    cluster.patch("jobs", "default", "run", {"metadata": {"labels": {KEYS.run_id: "r-2"}}})
-
-
-@pytest.mark.parametrize("happens", [deleted, name_used_again, held_by_a_finalizer, of_another_run])
+@pytest.mark.parametrize("happens", [deleted, name_used_again, held_by_a_finalizer])
 async def test_no_uid_is_written_of_a_job_that_is_not_certain_to_be_there(cluster, adoption, run, happens):
     make(cluster)
     happens(cluster)
     with pytest.raises(errors.Conflict):
         await adoption.own(asking(run))
     assert "ownerReferences" not in there(cluster)["metadata"]
+
+
+async def test_a_job_that_a_later_run_continues_on_owns_what_is_its_first_ones(cluster, adoption, run):
+    make(cluster)
+    cluster.patch("jobs", "default", "run", {"metadata": {"labels": {KEYS.run_id: "r-2"}}})
+    assert (await adoption.own(asking(run))).ownership is Ownership.ADOPTED
 
 
 # ── Answers ──────────────────────────────────────────────────────────────────────────────────────

@@ -69,7 +69,9 @@ def _accompany(seen: Snapshot, run: Run, on: Target, now: Now, policy: Policy) -
     if not _has_result(job):
         return _mirror(run, job, now, policy)
     if relabelling.is_due(seen, on.uid, run.job):
-        return Plan()  # first its Job is told; the answer to that comes back here
+        # First its Job is told, and the answer to that comes back here. Its result is read all the same: the
+        # Job may be deleted meanwhile.
+        return Plan(marks=(answer_mark(on.uid),)) if on.uid in seen.answers else _ask(run, on)
     return _take(seen, run, on, now, policy)
 
 
@@ -112,8 +114,22 @@ def _unseen(seen: Snapshot, run: Run, on: Target, now: Now, policy: Policy) -> P
     answer = seen.answers.get(on.uid)
     if answer is None or answer.job is None or _has_result(answer.job):
         return _take(seen, run, on, now, policy)
+    if answer.job.finished is not None:
+        return _wait_for_result(seen, run, on, now, policy)
     again = _ask_again(run, on, answer, now, _UNSEEN_AGAIN_SECONDS)
     return merge((_mirror(run, answer.job, now, policy), again))
+
+
+def _wait_for_result(seen: Snapshot, run: Run, on: Target, now: Now, policy: Policy) -> Plan:
+    """It has ended where nobody watches it: a result will hardly come, and is waited for within bounds."""
+    mark = f"unseen:{run.job.uid}"
+    if now.mono < seen.first_seen(mark, now) + policy.start_timeout_seconds:
+        again = _ask_again(run, on, seen.answers[on.uid], now, _UNSEEN_AGAIN_SECONDS)
+        return merge((Plan(marks=(mark,)), again))
+    said = f"Job {on.name}, on which this run continued, has ended without a result that could be had."
+    standing = Standing(Phase.FAILED, Reason.UNKNOWN, said)
+    found = result.cut_off(run.job, standing, ErrorCode.ADAPTER_FAILED)
+    return merge((_conclude(run, _Ending(standing, found), now, policy), Plan(marks=(mark,))))
 
 
 def _ask(run: Run, on: Target) -> Plan:

@@ -24,10 +24,21 @@ def _is_unwanted(job: Job) -> bool:
 
 
 def end_attachments(seen: Snapshot, now: Now, policy: Policy) -> Plan:
-    """An attached run that is cancelled while a later one needs the same Job ends by itself (contract §4)."""
+    """An attached run that is cancelled ends by itself while a later one needs the same Job (contract §4).
+
+    So does one whose Job is nowhere to be seen: there is nothing that could be stopped.
+    """
     live = [run.job for run in seen.runs if run.job.phase not in TERMINAL and run.job.finished is None]
     earlier = [run for job in live for run in attachments.attached_to(seen, job.uid)[:-1]]
-    return merge(_end(run, now, policy) for run in earlier if run.job.wishes.cancel_requested)
+    lost = [run for run in seen.runs if attachments.is_attached(run.job) and _is_alone(seen, run.job)]
+    return merge(_end(run, now, policy) for run in (*earlier, *lost) if run.job.wishes.cancel_requested)
+
+
+def _is_alone(seen: Snapshot, job: Job) -> bool:
+    on = attachments.target(job)
+    if on is None or attachments.known(seen, on.uid) is not None:
+        return False
+    return all(ghost.uid != on.uid for ghost in seen.ghosts)
 
 
 def _end(run: Run, now: Now, policy: Policy) -> Plan:

@@ -14,13 +14,32 @@ from controller.core.snapshot import Export, Policy, Run, Snapshot
 
 HOST_TTL_LEAST: Final = 300
 """Seconds that a host has for its result, however short the TTL that it asked for."""
+_AGAIN_SECONDS: Final = 60.0
 _TTL_MOST: Final = 2**31 - 1
 _FIELD: Final = "ttlSecondsAfterFinished"
 
 
-def put_aside(seen: Snapshot, _now: Now, policy: Policy) -> Plan:
-    """A TTL of a run that is not over goes into `host-ttl`: one of 0 deletes right after the Job's end."""
-    return Plan(tuple(_put_aside(run.job, policy) for run in seen.runs if _is_in_danger(run.job)))
+def put_aside(seen: Snapshot, now: Now, policy: Policy) -> Plan:
+    """A TTL of a run that is not over goes into `host-ttl`: one of 0 deletes right after the Job's end.
+
+    One that is there again, as after a webhook that adds it to every write, is put aside once in a minute.
+    """
+    endangered = [run.job for run in seen.runs if _is_in_danger(run.job)]
+    marks = {
+        job.uid: f"ttl:{job.uid}:{int(now.mono // _AGAIN_SECONDS)}" for job in endangered if _is_again(job)
+    }
+    due = (
+        job for job in endangered if job.uid not in marks or seen.first_seen(marks[job.uid], now) >= now.mono
+    )
+    return Plan(
+        tuple(_put_aside(job, policy) for job in due),
+        look_again=_AGAIN_SECONDS if marks else None,
+        marks=tuple(marks.values()),
+    )
+
+
+def _is_again(job: Job) -> bool:
+    return job.status.get(Status.HOST_TTL) == str(job.ttl_seconds)
 
 
 def _is_in_danger(job: Job) -> bool:

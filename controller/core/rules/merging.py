@@ -33,11 +33,15 @@ def merge(plans: Iterable[Plan]) -> Plan:
 
 
 def _join(first: PatchJob, second: PatchJob) -> PatchJob:
-    """Both patches of one Job as one; where they differ the earlier rule wins. A version guard stays."""
+    """Both patches of one Job as one; where they differ the earlier rule wins. A version guard stays.
+
+    Only what an earlier rule takes away because it was left over does not take away what a later one says.
+    """
+    said = {key: text for key, text in first.annotations.items() if text is not None}
     return replace(
         first,
         version=first.version or second.version,
-        annotations={**second.annotations, **first.annotations},
+        annotations={**first.annotations, **second.annotations, **said},
         spec={**second.spec, **first.spec},
         template_labels={**second.template_labels, **first.template_labels},
         labels={**second.labels, **first.labels},

@@ -30,7 +30,9 @@ def _is_owner(job: Job) -> bool:
 
 
 def _is_gated(run: Run) -> bool:
-    return bool(run.job.owned) and admission.is_waiting(run.job) and not admission.problem(run.job)
+    job = run.job
+    wanted = not job.wishes.cancel_requested and not admission.problem(job)
+    return bool(job.owned) and wanted and admission.is_waiting(job)
 
 
 def _own(run: Run, now: Now, policy: Policy) -> Plan:

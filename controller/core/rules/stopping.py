@@ -47,7 +47,10 @@ class _Obstacle:
 
 def stop_hopeless_starts(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """A start that cannot heal is stopped at once; one that has not healed in time, after its timeout."""
-    return merge(_judge_start(seen, run, now, policy) for run in seen.runs if may_be_stopped(run.job))
+    hopeful = (run for run in seen.runs if may_be_stopped(run.job))
+    return merge(
+        _judge_start(seen, run, now, policy) for run in hopeful if not attachments.cancel_of(seen, run.job)
+    )
 
 
 def may_be_stopped(job: Job) -> bool:
@@ -136,20 +139,12 @@ def _has_ended(run: Run) -> bool:
 
 
 def _cancel(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
-    if not (asked := _asked(seen, run.job)):
+    if not (asked := attachments.cancel_of(seen, run.job)):
         return Plan()
     waits = _opens_log(seen, run, now)
     if waits.look_again is not None:
         return waits
     return merge((stop(run, Reason.CANCELLED_BY_HOST, cancel_said(asked), now, policy), waits))
-
-
-def _asked(seen: Snapshot, job: Job) -> str:
-    """Why the host wants this Job to end: said on it, or on the newest run that is attached to it."""
-    if job.wishes.cancel_requested or seen.doubts:
-        return job.wishes.cancel_requested  # in doubt it is not known which attached run is the newest
-    attached = attachments.attached_to(seen, job.uid)
-    return attached[-1].job.wishes.cancel_requested if attached else ""
 
 
 def _opens_log(seen: Snapshot, run: Run, now: Now) -> Plan:
@@ -173,7 +168,7 @@ def close_suspended(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 
 
 def _may_be_closed(seen: Snapshot, job: Job) -> bool:
-    if Status.STOP in job.status or not _is_open(job) or _asked(seen, job):
+    if Status.STOP in job.status or not _is_open(job) or attachments.cancel_of(seen, job):
         return False
     return job.suspended and _is_cut_off(job)
 

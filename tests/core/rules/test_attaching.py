@@ -175,7 +175,7 @@ def test_the_same_run_waits_for_what_it_can_neither_join_nor_pass(twin):
 
 
 def test_the_same_run_waits_while_its_vanished_job_may_still_run():
-    ghost = Ghost(NAMESPACE, "lost", uid_of("lost"), make_job(run="same").ids)
+    ghost = Ghost(NAMESPACE, "lost", uid_of("lost"), (make_job(run="same").ids,))
     seen = make_snapshot(waits(run="same"), ghosts=(ghost,))
     patch = patch_of(admitting.admit_or_queue(seen, now(), Policy(agent_concurrency=9)))
     assert standing(patch) == (Phase.QUEUED, Reason.AGENT_BUSY)
@@ -380,3 +380,39 @@ def test_the_result_of_a_job_that_is_not_in_the_caches_is_taken_as_well():
 def test_a_run_that_does_not_say_where_it_is_attached_is_left_alone(to):
     run = attached(notes={Status.ATTACHED_TO: to})
     assert plan(attaching.accompany, run).actions == ()
+
+
+def test_a_job_that_finished_where_nobody_watches_it_is_not_waited_for_for_ever():
+    there = {uid_of("live"): Answer(100.0, live(phase="Running", over="Complete").job)}
+    found = plan(attaching.accompany, attached(), answers=there)
+    assert found.actions == ()
+    since = dict.fromkeys(found.marks, 100.0)
+    late = {uid_of("live"): Answer(700.0, live(phase="Running", over="Complete").job)}
+    patch = patch_of(plan(attaching.accompany, attached(), answers=late, since=since, clock=now(701)))
+    assert standing(patch) == (Phase.FAILED, Reason.UNKNOWN), "unknown is never success"
+    assert json.loads(status(patch, Status.RESULT))["errorMessage"]
+
+
+def test_nobody_is_attached_to_a_job_that_its_newest_run_wants_to_end():
+    unwanted = attached("first", wishes=Wishes(cancel_requested="enough"))
+    found = reconcile(make_snapshot(served("r-first"), unwanted, waits(created=120)), now(130), POLICY)
+    stops = [action for action in found.actions if isinstance(action, PatchJob) and action.name == "live"]
+    assert Status.STOP in str(stops[0].annotations)
+    assert status(patch_of(found), Status.PHASE) == Phase.QUEUED
+
+
+def test_the_result_is_read_also_while_its_job_has_yet_to_be_told():
+    untold = make_run(make_job("live", **ENDED))
+    found = plan(attaching.accompany, untold, attached())
+    assert found.actions == (ReadResult(NAMESPACE, "live", uid_of("live")),)
+    read = {uid_of("live"): Answer(100.0, untold.job, RESULT)}
+    assert plan(attaching.accompany, untold, attached(), answers=read).marks == (answer_mark(uid_of("live")),)
+    deleted = patch_of(plan(attaching.accompany, attached(), answers=read))
+    assert standing(deleted) == (Phase.SUCCEEDED, Reason.COMPLETED), "what was read is not lost with the Job"
+
+
+def test_a_copied_manifest_hinders_no_verdict():
+    copied = waits(ttl_seconds=300, leftovers=("phase", "reason", "decision", "attached-to"))
+    patch = patch_of(reconcile(make_snapshot(live(), copied), now(70), POLICY))
+    assert status(patch, Status.PHASE) == Phase.ATTACHED
+    assert status(patch, Status.ATTACHED_TO) == f"live/{uid_of('live')}"

@@ -8,8 +8,10 @@ from controller.core.contract import Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.reconcile import reconcile
 from controller.core.rules import cancelling
+from controller.core.snapshot import Ghost
 from tests.core.builders import (
     KEYS,
+    NAMESPACE,
     POLICY,
     make_ids,
     make_job,
@@ -140,15 +142,17 @@ def test_an_earlier_attached_run_ends_by_itself_and_leaves_the_job_alone():
             make_job("shared", phase="Failed", over="x", result=True),
             id="the run is over",
         ),
-        pytest.param(
-            [make_attached("n-1", 5, ENOUGH, make_job("gone")), make_attached("n-2", 6)],
-            SHARED,
-            id="its Job is another, and not to be seen",
-        ),
     ],
 )
 def test_which_attachments_are_not_ended(attached, shared):
     assert ended(*attached, shared=shared) == {}
+
+
+def test_an_attached_run_whose_job_is_nowhere_to_be_seen_ends_by_itself():
+    lost = make_attached("n-1", 5, ENOUGH, make_job("gone"))
+    assert set(ended(lost, make_attached("n-2", 6))) == {"n-1"}
+    ghost = make_snapshot(lost, ghosts=(Ghost(NAMESPACE, "gone", uid_of("gone")),))
+    assert not cancelling.end_attachments(ghost, now(), POLICY).actions, "that may still run"
 
 
 def test_once_the_earlier_one_has_ended_the_later_one_decides():

@@ -76,6 +76,15 @@ def test_the_newest_ttl_of_the_host_counts():
     assert patch.annotations == {KEYS.status(Status.HOST_TTL): "600"}
 
 
+def test_a_ttl_that_somebody_adds_to_every_write_is_put_aside_once_in_a_minute():
+    seen = make_snapshot(make_run(make_job(ttl_seconds=600, notes={Status.HOST_TTL: "600"})))
+    first = keeping.put_aside(seen, now(100), POLICY)
+    assert len(first.actions) == 1
+    seen = replace(seen, since=dict.fromkeys(first.marks, 100.0))
+    assert keeping.put_aside(seen, now(110), POLICY).actions == ()
+    assert len(keeping.put_aside(seen, now(161), POLICY).actions) == 1
+
+
 def test_a_ttl_is_put_aside_by_the_first_patch_whatever_that_is():
     seen = make_snapshot(make_run(make_waiting(ttl_seconds=0)))
     (patch,) = [each for each in reconcile(seen, now(), POLICY).actions if hasattr(each, "spec")]

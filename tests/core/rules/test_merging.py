@@ -13,9 +13,15 @@ def test_patches_of_one_job_become_one_in_the_place_of_the_first():
 
 
 def test_where_patches_differ_the_earlier_rule_wins():
-    plans = [Plan((patch(a="1", gone=None),)), Plan((patch(a="2", gone="here", b="2", why="second"),))]
+    plans = [Plan((patch(a="1", gone=None),)), Plan((patch(a="2", b="2", why="second"),))]
     (found,) = merge(plans).actions
     assert found.annotations == {"a": "1", "b": "2", "gone": None}
+
+
+def test_what_is_removed_as_a_leftover_does_not_remove_what_is_said_now():
+    plans = [Plan((patch(phase=None),)), Plan((patch(phase="Attached", why="second"),))]
+    (found,) = merge(plans).actions
+    assert found.annotations == {"phase": "Attached"}
 
 
 def test_spec_and_template_labels_are_joined_too():

@@ -6,7 +6,7 @@ import pytest
 from controller.core import admission
 from controller.core.actions import OwnObject, PatchJob, TellJob
 from controller.core.contract import ErrorCode, Phase, Reason, Status
-from controller.core.model import Owned
+from controller.core.model import Owned, Wishes
 from controller.core.reconcile import reconcile
 from controller.core.rules import owning
 from controller.core.snapshot import Asked, Ownership, Policy
@@ -191,6 +191,10 @@ def test_the_time_begins_with_the_first_answer_that_it_is_missing():
         pytest.param(make_run(WAITING), id="whose objects were not asked for"),
         pytest.param(answered(LIVE, at=700, key="missing"), id="that runs all the same"),
         pytest.param(answered(at=700, key="adopted", files="forbidden"), id="whose objects have answered"),
+        pytest.param(
+            answered(replace(WAITING, wishes=Wishes(cancel_requested="enough")), at=700, key="missing"),
+            id="whose host wants no more of it",
+        ),
     ],
 )
 def test_nobody_is_rejected(run):
