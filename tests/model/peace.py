@@ -1,0 +1,171 @@
+"""What must hold once faults have stopped: L1, everything is as it should be; L2, nobody writes any more.
+
+Judges by the cluster's objects alone, in the words of the contract, and never by the controller's own rules.
+Each entry of LIVENESS looks at one Job; a new behaviour is a new entry.
+"""
+
+from typing import NamedTuple
+
+from controller.core.contract import KUEUE_QUEUE_LABEL, LIVE, TERMINAL, Keys, Phase, Status
+from devcluster.fake.resources import JOB
+from tests.model.api import GIVE_UP_SECONDS
+from tests.program import oracle
+from tests.program.oracle import is_over, notes
+
+KEYS = Keys()
+IN_TIME = 65.0
+"""60 s (L1), and what the calls take after the last wait."""
+QUIET = 150.0
+"""Long enough for two heartbeats, and for every wait that is shorter than a start's."""
+
+
+class Seen(NamedTuple):
+    """One Job as the cluster has it."""
+
+    world: object
+    job: dict
+    pods: list
+
+    @property
+    def uid(self):
+        return self.job["metadata"]["uid"]
+
+    @property
+    def labels(self):
+        return self.job["metadata"].get("labels") or {}
+
+    @property
+    def phase(self):
+        return notes(self.job).get(Status.PHASE)
+
+    @property
+    def suspended(self):
+        return bool(self.job["spec"].get("suspend"))
+
+    @property
+    def started(self):
+        return self.uid in self.world.watchman.started
+
+    @property
+    def names_a_run(self):
+        return all(self.labels.get(key) for key in (KEYS.agent_id, KEYS.run_id, KEYS.adapter_type))
+
+
+def unsettled(world):
+    """L1: what is not as it should be, as sentences."""
+    found = []
+    for job in world.cluster.objects(JOB):
+        if KEYS.agent_id not in (job["metadata"].get("labels") or {}):
+            continue
+        seen = Seen(world, job, world.cluster.pods_of(job["metadata"]["uid"]))
+        said = [f"L1: {job['metadata']['name']} {wrong}" for look in LIVENESS if (wrong := look(seen))]
+        found += said
+    return found
+
+
+def restless(world, since):
+    """L2: our writes after that version which are no heartbeats of a live run."""
+    found = []
+    for write in world.cluster.storage.since(since):
+        if write.actor != oracle.ACTOR:
+            continue
+        beats = write.kind == "Job" and oracle.changed(write) <= oracle.BEATS
+        if not beats or notes(write.object).get(Status.PHASE) not in LIVE:
+            what = sorted(oracle.changed(write)) if write.kind == "Job" else write.object.get("reason")
+            found.append(f"L2: a write to {write.kind} {write.name}: {what}")
+    return found
+
+
+def _is_concluded(seen):
+    """A Job that is over has its terminal phase and its result."""
+    if not seen.names_a_run or not is_over(seen.job):
+        return None
+    if seen.phase not in TERMINAL or Status.RESULT not in notes(seen.job):
+        return f"is over, but says {seen.phase}, {sorted(notes(seen.job))}"
+    return None
+
+
+def _ended_truthfully(seen):
+    """An exit code other than 0 is no success, and no deadline either."""
+    if seen.phase != Phase.SUCCEEDED:
+        return None
+    codes = {_code(pod) for pod in seen.pods} - {None}
+    return f"succeeded with the exit codes {sorted(codes)}" if codes and 0 not in codes else None
+
+
+def _is_told(seen):
+    """A live run says where it stands."""
+    if not seen.names_a_run or seen.suspended or is_over(seen.job) or seen.phase in TERMINAL:
+        return None
+    if seen.job["metadata"].get("deletionTimestamp") or not seen.job["spec"].get("parallelism"):
+        return None
+    if any(KEYS.agent_id not in pod["metadata"]["labels"] for pod in seen.pods):
+        return None if seen.phase in LIVE else f"says {seen.phase}"  # nobody is told of such a pod
+    running = [pod for pod in seen.pods if _state(pod) == "running"]
+    fitting = {Phase.RUNNING, Phase.FINISHING} if running else LIVE
+    if (
+        not running
+        and len(seen.pods) == 1
+        and seen.pods[0]["metadata"]["uid"] not in seen.world.watchman.begun
+    ):
+        fitting = {Phase.STARTING}
+    return None if seen.phase in fitting else f"says {seen.phase}, not {sorted(fitting)}"
+
+
+def _waits_for_a_reason(seen):
+    """A run that could be started is started; until then it says what it waits for."""
+    job = seen.job
+    if not seen.suspended or seen.started or job["metadata"].get("deletionTimestamp"):
+        return None
+    if KUEUE_QUEUE_LABEL in seen.labels:
+        return None if seen.phase == Phase.QUEUED else f"waits in a queue and says {seen.phase}"
+    if not seen.names_a_run or (seen.phase is None and job["spec"].get("parallelism") != 1):
+        return None if seen.phase == Phase.REJECTED else f"is no run, and says {seen.phase}"
+    if seen.phase not in (Phase.QUEUED, Phase.REJECTED, Phase.ATTACHED, Phase.CANCELLED):
+        return f"waits, and says {seen.phase}"
+    if seen.phase == Phase.QUEUED and not _is_held_back(seen):
+        return "waits, though its slot has a place"
+    return None
+
+
+def _is_held_back(seen):
+    slot = oracle._slot(seen.job)
+    if len(seen.world.watchman.places(slot)) >= seen.world.policy.agent_concurrency:
+        return True
+    if seen.job["spec"].get("parallelism") != 1 or seen.job["spec"].get("completions") != 1:
+        return True
+    jobs = [job for job in seen.world.cluster.objects(JOB) if oracle._slot(job) == slot]
+    same = [
+        job for job in jobs if job["metadata"].get("labels", {}).get(KEYS.run_id) == seen.labels[KEYS.run_id]
+    ]
+    return len(same) > 1  # which of a run's Jobs goes first is not judged here
+
+
+LIVENESS = (_is_concluded, _ended_truthfully, _is_told, _waits_for_a_reason)
+
+
+def _state(pod):
+    for status in pod["status"].get("containerStatuses") or []:
+        return next(iter(status.get("state") or {}), "")
+    return ""
+
+
+def _code(pod):
+    for status in pod["status"].get("containerStatuses") or []:
+        ended = (status.get("state") or {}).get("terminated")
+        return ended.get("exitCode") if ended else None
+    return None
+
+
+def come_to_rest(world):
+    """Peace; then L1, then L2. What was wrong, as sentences."""
+    world.make_peace()
+    world.pass_time(GIVE_UP_SECONDS)  # calls that nobody will answer are faults until then
+    world.pass_time(IN_TIME)
+    found = unsettled(world)
+    world.let_agents_end()
+    world.pass_time(IN_TIME)
+    found += unsettled(world)
+    version = world.cluster.storage.version
+    world.pass_time(QUIET)
+    return found + restless(world, version) + world.watchman.found + world.complaints
