@@ -39,19 +39,27 @@ class Api:
 
     async def get(self, resource, namespace, name):
         call = Call(fake_of(resource), namespace, name, actor=ACTOR, verb="get")
-        return await self._ask(call, lambda: self._world.cluster.registry.get(call))
+        return (await self._ask(call, lambda: self._world.cluster.registry.get(call))).json()
 
     async def create(self, resource, namespace, body):
         call = Call(fake_of(resource), namespace, actor=ACTOR, verb="create")
         document = msgspec.json.decode(body)
-        return await self._ask(call, lambda: self._world.cluster.registry.create(call, document), document)
+        registry = self._world.cluster.registry
+        return (await self._ask(call, lambda: registry.create(call, document), document)).json()
 
-    async def patch(self, resource, namespace, name, body, media=patches.MERGE, **_options):
+    async def patch(self, resource, namespace, name, body, media=patches.MERGE):
+        return (await self._patch(resource, namespace, name, body, media)).json()
+
+    async def patch_metadata(self, resource, namespace, name, body, media=patches.MERGE):
+        """The same, answered with the metadata alone."""
+        stored = await self._patch(resource, namespace, name, body, media)
+        return msgspec.json.encode({"metadata": stored.object["metadata"]})
+
+    async def _patch(self, resource, namespace, name, body, media):
         call = Call(fake_of(resource), namespace, name, actor=ACTOR, verb="patch")
         document = msgspec.json.decode(body)
-        return await self._ask(
-            call, lambda: self._world.cluster.registry.patch(call, media, document), document
-        )
+        registry = self._world.cluster.registry
+        return await self._ask(call, lambda: registry.patch(call, media, document), document)
 
     async def page(self, resource, *, namespace="", selector="", field_selector="", limit=500, token=""):
         """One page is enough here. A list of the watches may show an old version, right after a start."""
@@ -124,4 +132,4 @@ class Api:
             answer.set_exception(result)
         else:
             self._world.watchman.answered(call, sender, None)
-            answer.set_result(result.json() if hasattr(result, "json") else result)
+            answer.set_result(result)

@@ -58,6 +58,7 @@ _WISHES = st.fixed_dictionaries(
         "on_conflict": st.sampled_from(["queue", "fail"]),
         "retain": st.just("true"),
         "cancel_requested": st.just("before it began"),
+        "owned": st.sampled_from(["secret/one", "secret/one,configmap/two"]),
     },
 )
 _LABELS = st.fixed_dictionaries(
@@ -162,9 +163,16 @@ class Runs(RuleBasedStateMachine):
             case "no limits" | "one limit":
                 self.world.set_spec(name, parallelism=0 if what == "no limits" else 1)
 
-    @rule(pick=_PICK, what=st.sampled_from(["cancel_requested", "acknowledged", "retain", "rival"]))
+    @rule(
+        pick=_PICK, what=st.sampled_from(["cancel_requested", "acknowledged", "retain", "rival", "provide"])
+    )
     def annotate(self, pick, what):
-        if name := self.pick(pick):
+        """What hosts write on their Jobs, and beside them."""
+        if not (name := self.pick(pick)):
+            return
+        if what == "provide":
+            self.world.provide(name)
+        else:
             self.world.annotate(name, **{what: "true"})
 
     @rule(pick=_PICK, what=st.sampled_from(["another run", "another session", "lost", "found"]))

@@ -4,7 +4,7 @@ import random
 
 from controller.core.contract import Keys
 from controller.core.snapshot import Policy
-from devcluster.fake.resources import JOB, POD
+from devcluster.fake.resources import CONFIG_MAP, JOB, POD, SECRET
 from tests.model.cluster import Cluster
 from tests.model.kubelet import Kubelet, Script
 from tests.model.lease import Leadership
@@ -16,6 +16,7 @@ from tests.model.watchman import Watchman
 from tests.program.runs import make_run
 
 KEYS = Keys()
+_OWNED = {"secret": SECRET, "configmap": CONFIG_MAP}
 RESTART_SECONDS = 1.0
 TICK = 1e-6
 """A timer is never early, and no clock stands still: a wait of 1e-13 s must not be begun for ever."""
@@ -134,6 +135,16 @@ class World:
         own = {KEYS.host_prefix + key.replace("_", "-"): value for key, value in labels.items()}
         self.cluster.patch(JOB, name, {"metadata": {"labels": own}})
 
+    def provide(self, name):
+        """The host makes what its run waits for: the Secrets and ConfigMaps that `owned` names."""
+        if (job := self.cluster.job(name)) is None:
+            return
+        meta = job["metadata"]
+        named = (meta.get("annotations") or {}).get(KEYS.owned, "")
+        labels = {KEYS.run_id: (meta.get("labels") or {}).get(KEYS.run_id, "")}
+        for kind, _, own in (each.partition("/") for each in named.split(",") if each):
+            self.cluster.create(_OWNED[kind], {"metadata": {"name": own, "labels": labels}})
+
     def set_spec(self, name, **fields):
         self.cluster.patch(JOB, name, {"spec": fields})
 
@@ -188,6 +199,7 @@ class World:
         for job in self.cluster.objects(JOB):
             if job["metadata"].get("deletionTimestamp"):
                 self.holds_on_to(job["metadata"]["name"], None)
+            self.provide(job["metadata"]["name"])
         self._poke()
 
     def let_agents_end(self):
