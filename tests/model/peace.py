@@ -121,7 +121,9 @@ def _waits_for_a_reason(seen):
         return None if seen.phase == Phase.QUEUED else f"waits in a queue and says {seen.phase}"
     if not seen.names_a_run or (seen.phase is None and job["spec"].get("parallelism") != 1):
         return None if seen.phase == Phase.REJECTED else f"is no run, and says {seen.phase}"
-    if seen.phase not in (Phase.QUEUED, Phase.REJECTED, Phase.ATTACHED, Phase.CANCELLED):
+    if seen.phase in TERMINAL:
+        return None if Status.RESULT in notes(job) else f"waits, and says {seen.phase} without a result"
+    if seen.phase not in (Phase.QUEUED, Phase.ATTACHED):
         return f"waits, and says {seen.phase}"
     if seen.phase == Phase.QUEUED and not _is_held_back(seen):
         return "waits, though its slot has a place"
