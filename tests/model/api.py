@@ -53,7 +53,8 @@ class Api:
     async def patch_metadata(self, resource, namespace, name, body, media=patches.MERGE):
         """The same, answered with the metadata alone."""
         stored = await self._patch(resource, namespace, name, body, media)
-        return msgspec.json.encode({"kind": "PartialObjectMetadata", "metadata": stored.object["metadata"]})
+        metadata = stored.object["metadata"]
+        return msgspec.json.encode({"kind": "PartialObjectMetadata", "metadata": metadata})
 
     async def _patch(self, resource, namespace, name, body, media):
         call = Call(fake_of(resource), namespace, name, actor=ACTOR, verb="patch")

@@ -114,20 +114,16 @@ def _is_told(seen):
 
 def _waits_for_a_reason(seen):
     """A run that could be started is started; until then it says what it waits for."""
-    job = seen.job
-    if not seen.suspended or seen.started or job["metadata"].get("deletionTimestamp"):
+    if not seen.suspended or seen.started or seen.job["metadata"].get("deletionTimestamp"):
         return None
-    if KUEUE_QUEUE_LABEL in seen.labels:
-        return None if seen.phase == Phase.QUEUED else f"waits in a queue and says {seen.phase}"
-    if not seen.names_a_run or (seen.phase is None and job["spec"].get("parallelism") != 1):
-        return None if seen.phase == Phase.REJECTED else f"is no run, and says {seen.phase}"
     if seen.phase in TERMINAL:
-        return None if Status.RESULT in notes(job) else f"waits, and says {seen.phase} without a result"
+        return None if Status.RESULT in notes(seen.job) else f"waits, and says {seen.phase} without a result"
     if seen.phase not in (Phase.QUEUED, Phase.ATTACHED):
         return f"waits, and says {seen.phase}"
-    if seen.phase == Phase.QUEUED and not _is_held_back(seen):
-        return "waits, though its slot has a place"
-    return None
+    if not seen.names_a_run and KUEUE_QUEUE_LABEL not in seen.labels:
+        return f"is no run, and says {seen.phase}"
+    held_back = seen.phase == Phase.ATTACHED or KUEUE_QUEUE_LABEL in seen.labels or _is_held_back(seen)
+    return None if held_back else "waits, though its slot has a place"
 
 
 def _is_held_back(seen):
