@@ -134,9 +134,9 @@ class JobView:
             self.verdict = self._condition("SuccessCriteriaMet", "CompletionsReached", REACHED_TEXT)
 
     def note_suspension(self) -> None:
-        """The Suspended condition, and the start time that goes and comes with it."""
-        if self.verdict is not None:
-            return  # a Job that is complete would lose its start time
+        """The Suspended condition, and the start time that goes and comes with it; not of what is ending."""
+        if self.verdict is not None or self.deleting:
+            return
         if self.suspended:
             new = self._condition("Suspended", "JobSuspended", "Job suspended")
             if ensure_condition(self.status, new):

@@ -77,8 +77,7 @@ class JobController(ControlLoop[Key]):
         else:
             self._manage(view)
             view.conclude()
-            if not view.deleting:
-                view.note_suspension()
+            view.note_suspension()
         if view.look_again is not None:
             self.enqueue_after(key, view.look_again)
         self._track(view)
