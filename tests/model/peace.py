@@ -64,16 +64,26 @@ def unsettled(world):
 
 
 def restless(world, since):
-    """L2: our writes after that version which are no heartbeats of a live run."""
+    """L2: our writes after that version which are no heartbeats of a live run, and retire nothing."""
     found = []
     for write in world.cluster.storage.since(since):
-        if write.actor != oracle.ACTOR:
+        if write.actor != oracle.ACTOR or _retires(write):
             continue
         beats = write.kind == "Job" and oracle.changed(write) <= oracle.BEATS
         if not beats or notes(write.object).get(Status.PHASE) not in LIVE:
             what = sorted(oracle.changed(write)) if write.kind == "Job" else write.object.get("reason")
             found.append(f"L2: a write to {write.kind} {write.name}: {what}")
     return found
+
+
+def _retires(write):
+    """A run that never ran is collected when its retention is due (contract §4), however long that takes."""
+    if write.kind != "Job" or notes(write.object).get(Status.PHASE) not in TERMINAL:
+        return False
+    spec = write.object["spec"]
+    retired = (False, 0, 1, 0)
+    keys = ("suspend", "parallelism", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
+    return oracle.changed(write) == {"spec"} and tuple(spec.get(key) for key in keys) == retired
 
 
 def _is_concluded(seen):
