@@ -47,6 +47,17 @@ class Seen(NamedTuple):
         return self.uid in self.world.watchman.started
 
     @property
+    def begun(self):
+        """Whether the agent in its first pod has begun to work."""
+        return self.pods[0]["metadata"]["uid"] in self.world.watchman.begun
+
+    @property
+    def pods_ever(self):
+        """How many pods it has had: one that is yet to start after another is a new attempt."""
+        writes = self.world.cluster.storage.log
+        return len({w.uid for w in writes if w.kind == "Pod" and oracle.owner(w.object) == self.uid})
+
+    @property
     def names_a_run(self):
         return all(self.labels.get(key) for key in (KEYS.agent_id, KEYS.run_id, KEYS.adapter_type))
 
@@ -113,12 +124,8 @@ def _is_told(seen):
         return None if seen.phase in LIVE else f"says {seen.phase}"  # nobody is told of such a pod
     running = [pod for pod in seen.pods if _state(pod) == "running"]
     fitting = {Phase.RUNNING, Phase.FINISHING} if running else LIVE
-    if (
-        not running
-        and len(seen.pods) == 1
-        and seen.pods[0]["metadata"]["uid"] not in seen.world.watchman.begun
-    ):
-        fitting = {Phase.STARTING}
+    if not running and len(seen.pods) == 1 and not seen.begun:
+        fitting = {Phase.STARTING} if seen.pods_ever == 1 else {Phase.STARTING, Phase.RUNNING}
     return None if seen.phase in fitting else f"says {seen.phase}, not {sorted(fitting)}"
 
 
