@@ -28,7 +28,7 @@ $(READY): requirements/dev.txt
 
 setup: $(READY) ## make the virtual environment in .venv
 
-demo: $(READY) ## nine recorded agent runs on a fake cluster, watched live (CLUSTER=real, CLUSTER=current)
+demo: $(READY) ## recorded agent runs on a fake cluster, watched live (CLUSTER=real, CLUSTER=current)
 	@CLUSTER=$(CLUSTER) $(BIN)/python -m examples.demo
 
 test: $(READY) ## the tests that take seconds

@@ -23,8 +23,9 @@ from examples.demo.play import LOG, Wish, play
 from examples.demo.trouble import Trouble
 
 DESCRIPTION: Final = """\
-Plays nine runs of four agents: successes, an API that is overloaded, an agent that runs out of turns, out of
-memory, is terminated, has no image, has to wait. Shows how the controller looks after them, and checks it.
+Plays thirteen runs of five agents: successes, an API that is overloaded, an agent that runs out of turns, out
+of memory, is terminated, has no image, has to wait, or may not; a host that has lost sight of its run, and
+one that cancels. Shows how the controller looks after them, and checks it.
 The agents are transcripts, recorded from the real Claude Code and played back; no model is called."""
 EXAMPLES: Final = """\
 examples:

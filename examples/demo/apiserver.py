@@ -8,7 +8,7 @@ Never: repeats a write, or knows what the objects are for.
 import asyncio
 import json
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +20,7 @@ import kr8s.asyncio
 from examples.demo.trouble import Trouble
 
 JSON = dict[str, Any]
+MERGE: Final = "application/merge-patch+json"
 WATCH_SECONDS: Final = 60
 _RECONNECT_SECONDS: Final = 0.5
 _ATTEMPTS: Final = 40
@@ -65,6 +66,11 @@ class ApiServer:
         status, found = await self._call("GET", resource, name)
         return None if status == 404 else _accepted(status, found, f"read {resource.plural} {name}")
 
+    async def patch(self, resource: Resource, name: str, change: JSON) -> JSON:
+        """The object with this merge patch applied."""
+        status, found = await self._call("PATCH", resource, name, body=change)
+        return _accepted(status, found, f"change {resource.plural} {name}")
+
     async def delete(self, resource: Resource, name: str, uid: str = "") -> None:
         """Deletes it and what it owns; one of another uid is left alone, and none is as well."""
         body: JSON = {"propagationPolicy": "Background"}
@@ -74,7 +80,7 @@ class ApiServer:
         if status not in (404, 409):
             _accepted(status, found, f"delete {resource.plural} {name}")
 
-    async def follow(self, resource: Resource, selector: str) -> AsyncIterator[JSON]:
+    async def follow(self, resource: Resource, selector: str) -> AsyncGenerator[JSON, None]:
         """All objects, then each change, for ever: list, watch from there, and again when the watch ends."""
         failures = 0
         while True:
@@ -148,6 +154,7 @@ class ApiServer:
             raise_for_status=False,
             params=dict(params or {}),
             json=body,
+            headers={"Content-Type": MERGE} if method == "PATCH" else {},
             timeout=httpx.Timeout(30),
         )
         try:

@@ -24,7 +24,7 @@ class Board:
     """Filled from a watch, read by whatever shows or checks."""
 
     def __init__(self, uids: Mapping[str, str], clock: Callable[[], float]) -> None:
-        self._names = {uid: name for name, uid in uids.items()}
+        self._uids = uids  # grows with what is submitted
         self._clock = clock
         self._began = clock()
         self.runs: dict[str, Seen] = {}
@@ -37,7 +37,7 @@ class Board:
 
     def take(self, seen: Seen) -> Step | None:
         """What is new about a run; None if it is none of ours, or stands where it stood."""
-        name = self._names.get(seen.uid)
+        name = next((name for name, uid in self._uids.items() if uid == seen.uid), None)
         if name is None:
             return None
         before = self.runs.get(name)
@@ -50,8 +50,8 @@ class Board:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing more will change on any run."""
-        return len(self.runs) == len(self._names) and all(seen.is_settled for seen in self.runs.values())
+        """Nothing more will change on any run that was submitted."""
+        return len(self.runs) == len(self._uids) and all(seen.is_settled for seen in self.runs.values())
 
     def been(self, run: str) -> list[tuple[str, str]]:
         """Every (phase, reason) that this run was seen in, in order."""

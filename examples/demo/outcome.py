@@ -25,6 +25,10 @@ class Expected:
     """None: its agent never ran."""
     after: str = ""
     """The run of the same agent that it has to wait for."""
+    continues: str = ""
+    """The run on whose Job it continues, instead of being started."""
+    stopped: bool = False
+    """Its pod is deleted, and may be gone before its exit code has been seen."""
 
 
 EXPECTED: Final[Mapping[str, Expected]] = {
@@ -37,6 +41,12 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "07-image-missing": Expected(Phase.FAILED, Reason.IMAGE_PULL_FAILED, None, after="04-out-of-memory"),
     "08-first-of-two": Expected(Phase.SUCCEEDED, Reason.COMPLETED),
     "09-second-of-two": Expected(Phase.SUCCEEDED, Reason.COMPLETED, after="08-first-of-two"),
+    "10-lost-sight": Expected(Phase.SUCCEEDED, Reason.COMPLETED),
+    "11-continuation": Expected(Phase.SUCCEEDED, Reason.COMPLETED, continues="10-lost-sight"),
+    "12-may-not-wait": Expected(Phase.REJECTED, Reason.TASK_MISMATCH, None),
+    "13-cancelled": Expected(
+        Phase.CANCELLED, Reason.CANCELLED_BY_HOST, 143, after="10-lost-sight", stopped=True
+    ),
 }
 WITH_SUBAGENT: Final = "01-subagent"
 """The run whose span tree is shown."""
@@ -62,6 +72,7 @@ def _of_run(board: Board, run: str, want: Expected, spans: Sequence[Span] | None
     yield from _of_result(seen, want)
     yield from _of_trace(seen, spans)
     yield from _of_waiting(board, seen, run, want)
+    yield from _of_continuing(board, seen, run, want)
 
 
 def _of_result(seen: Seen, want: Expected) -> Iterator[str]:
@@ -73,8 +84,9 @@ def _of_result(seen: Seen, want: Expected) -> Iterator[str]:
     for key, value in same.items():
         if result.get(key) != value:
             yield f"result.{key} is {json.dumps(result.get(key))}, expected was {json.dumps(value)}"
-    if result.get("exitCode") != want.exit_code:
-        yield f"result.exitCode is {json.dumps(result.get('exitCode'))}, expected was {want.exit_code}"
+    code = result.get("exitCode")
+    if code != want.exit_code and not (want.stopped and code is None):
+        yield f"result.exitCode is {json.dumps(code)}, expected was {want.exit_code}"
     if seen.phase != Phase.SUCCEEDED and not result.get("errorMessage"):
         yield "result.errorMessage is missing, although it did not succeed"
 
@@ -108,6 +120,20 @@ def _of_waiting(board: Board, seen: Seen, run: str, want: Expected) -> Iterator[
         yield f"it can't be told whether it waited for {want.after}"
     elif seen.started_at < ended:
         yield f"it was started {ended - seen.started_at:.0f} s before the pod of {want.after} had ended"
+
+
+def _of_continuing(board: Board, seen: Seen, run: str, want: Expected) -> Iterator[str]:
+    if not want.continues:
+        return
+    if (Phase.ATTACHED, Reason.REATTACHED) not in board.been(run):
+        yield f"it was never seen continuing on {want.continues} (Attached/Reattached)"
+    first = board.runs.get(want.continues)
+    if first is None or seen.attached_to != f"{first.name}/{first.uid}":
+        yield f"it is attached to {seen.attached_to or 'nothing'}, expected was {want.continues}"
+    elif seen.result.get("summary") != first.result.get("summary"):
+        yield f"its result is not that of {want.continues}"
+    if seen.started_at is not None:
+        yield "it was started, although the work went on elsewhere"
 
 
 def standing(seen: Seen) -> str:

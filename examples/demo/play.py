@@ -20,6 +20,7 @@ from examples.demo.apiserver import ApiServer
 from examples.demo.board import Board
 from examples.demo.cluster import Collector, Place
 from examples.demo.ending import Ending
+from examples.demo.host import Host
 from examples.demo.submit import Submission, manifests
 
 T = TypeVar("T")
@@ -52,10 +53,10 @@ async def play(wish: Wish, console: Console, folder: Path, told: Callable[[Endin
     cluster.stay_local(os.environ)
     async with _stage(wish, console, folder) as stage:
         seconds = wish.seconds or stage.where.seconds
-        ending = await _unless_failed(stage.controller, _perform(stage, console, seconds))
+        ending = await _unless_failed(stage.controller.wait_failed(), _perform(stage, console, seconds))
         told(ending)
         if wish.keep:
-            await _unless_failed(stage.controller, asyncio.Event().wait())
+            await _unless_failed(stage.controller.wait_failed(), asyncio.Event().wait())
         return ending.is_good
 
 
@@ -77,13 +78,14 @@ async def _perform(stage: Stage, console: Console, seconds: float) -> Ending:
     """Submits the runs and watches them to their end, or for so long."""
     await stage.controller.wait_leading(stage.api, stage.where.round.lease)
     runs = manifests()
+    host = Host(stage.api, stage.where.round.selector, stage.submission, runs)
     began = time.monotonic()
-    await stage.submission.submit(runs)
+    await host.begin()
     board = Board(stage.submission.uids, time.monotonic)
     with live.watching(console, board, tuple(runs)) as show:
         try:
             async with asyncio.timeout(seconds):
-                await _watch(stage, board, show)
+                await _unless_failed(host.go_on(), _watch(stage, len(runs), board, show))
         except TimeoutError:
             pass  # what is missing then is told run by run
     spans = stage.to.sink.spans if stage.to.sink else None
@@ -91,17 +93,18 @@ async def _perform(stage: Stage, console: Console, seconds: float) -> Ending:
     return Ending(stage.where, stage.to, board, wrong, time.monotonic() - began)
 
 
-async def _watch(stage: Stage, board: Board, show: live.Show) -> None:
+async def _watch(stage: Stage, runs: int, board: Board, show: live.Show) -> None:
+    """Until all that will be submitted has been, and is over."""
     async for job in stage.api.follow(apiserver.JOBS, stage.where.round.selector):
         if step := board.take(seen.of(job)):
             show(step)
-        if board.is_settled:
+        if len(stage.submission.uids) == runs and board.is_settled:
             return
 
 
-async def _unless_failed(running: controller.Controller, work: Coroutine[Any, Any, T]) -> T:
-    """The outcome of `work`, unless the controller ends before it: then what it ended of is raised."""
-    watched, wanted = asyncio.ensure_future(running.wait_failed()), asyncio.ensure_future(work)
+async def _unless_failed(beside: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
+    """The outcome of `work`, unless what goes on beside it fails before: then that is raised."""
+    watched, wanted = asyncio.ensure_future(beside), asyncio.ensure_future(work)
     try:
         await asyncio.wait({watched, wanted}, return_when=asyncio.FIRST_COMPLETED)
         if watched.done() and not wanted.done():

@@ -23,6 +23,7 @@ class Seen:
     uid: str
     agent: str
     run_id: str
+    """The one that it was submitted with: a Job on which others continue is labelled with theirs."""
     phase: str = ""
     reason: str = ""
     message: str = ""
@@ -30,6 +31,8 @@ class Seen:
     """Seconds since the epoch, as all instants here."""
     session: str = ""
     pod: str = ""
+    attached_to: str = ""
+    """`name/uid` of the Job that it continues on."""
     trace_id: str = ""
     trace_exported: str = ""
     result_text: str = ""
@@ -74,13 +77,14 @@ def of(job: JSON) -> Seen:
         name=metadata["name"],
         uid=metadata["uid"],
         agent=notes.get(KEYS.agent_name) or labels.get(KEYS.agent_id, ""),
-        run_id=notes.get(KEYS.run_id) or labels.get(KEYS.run_id, ""),
+        run_id=_first_of(said(Status.RUN_HISTORY)) or notes.get(KEYS.run_id) or labels.get(KEYS.run_id, ""),
         phase=said(Status.PHASE),
         reason=said(Status.REASON),
         message=said(Status.MESSAGE),
         since=_seconds(said(Status.SINCE)),
         session=said(Status.SESSION_ID),
         pod=said(Status.POD).partition("/")[0],
+        attached_to=said(Status.ATTACHED_TO),
         trace_id=said(Status.TRACE_ID),
         trace_exported=said(Status.TRACE_EXPORTED),
         result_text=said(Status.RESULT),
@@ -88,6 +92,14 @@ def of(job: JSON) -> Seen:
         started_at=_seconds(status.get("startTime")),
         over_at=_over(status),
     )
+
+
+def _first_of(history: str) -> str:
+    """The id of the first run that a Job has served; empty if it has served only one."""
+    try:
+        return str(json.loads(history)[0]["runId"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _over(status: JSON) -> float | None:

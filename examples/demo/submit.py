@@ -113,6 +113,11 @@ class Submission:
                 raise Trouble(f"There is a Job {self._round.named(name)} in {self._api.namespace} already.")
             self.uids[name] = job["metadata"]["uid"]
 
+    async def annotate(self, name: str, notes: Mapping[str, str]) -> None:
+        """Adds annotations to a Job that was submitted here."""
+        change = {"metadata": {"uid": self.uids[name], "annotations": dict(notes)}}
+        await self._api.patch(JOBS, self._round.named(name), change)
+
     async def remove(self) -> None:
         """Deletes what was created here. The controller never does: it has no right to."""
         deletions = [self._api.delete(JOBS, self._round.named(name), uid) for name, uid in self.uids.items()]

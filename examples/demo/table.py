@@ -21,6 +21,7 @@ COLOURS: Final[Mapping[str, str]] = {
     Phase.STARTING: "cyan",
     Phase.RUNNING: "bright_blue",
     Phase.FINISHING: "blue",
+    Phase.ATTACHED: "cyan",
     Phase.SUCCEEDED: "green",
     Phase.FAILED: "red",
     Phase.TIMED_OUT: "red",

@@ -47,6 +47,9 @@ def test_the_results_are_those_of_the_agents(report):
     assert runs["01-subagent"]["result"]["costUsd"] > 0
     assert runs["07-image-missing"]["result"].get("exitCode") is None
     assert "Queued/AgentBusy" in runs["09-second-of-two"]["been"]
+    assert "Attached/Reattached" in runs["11-continuation"]["been"]
+    assert runs["11-continuation"]["result"]["usage"] == runs["10-lost-sight"]["result"]["usage"]
+    assert runs["12-may-not-wait"]["been"] == ["Rejected/TaskMismatch"]
     assert len({run["traceId"] for run in runs.values()}) == len(runs)
     assert report["traces"]["spans"] > len(runs)
 

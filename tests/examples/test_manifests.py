@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from controller.core.contract import OUTPUT_BY_ADAPTER, Keys, sanitise
-from examples.demo import submit
+from examples.demo import host, submit
 from examples.demo.outcome import EXPECTED
 from examples.demo.submit import ROOT, RUNS, Round
 
@@ -67,6 +67,14 @@ def test_every_run_has_an_expected_outcome_and_waits_for_one_of_its_own_agent():
             agents = {ALL[run]["metadata"]["labels"][KEYS.agent_id] for run in (name, want.after)}
             assert len(agents) == 1
             assert want.after < name
+
+
+def test_what_the_host_does_later_it_does_to_runs_of_one_agent_that_there_are():
+    for name, other in host.LATER.items():
+        agents = {ALL[run]["metadata"]["labels"][KEYS.agent_id] for run in (name, other)}
+        assert len(agents) == 1
+        assert other not in host.LATER
+    assert set(host.CANCELLED) <= set(ALL)
 
 
 @each_run

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -37,7 +38,7 @@ def result(name):
     return found | ({} if phase == "Succeeded" else {"errorMessage": "It was killed."})
 
 
-def job(name, *, said=None, started=None, phase=None):
+def job(name, *, said=None, started=None, phase=None, never_started=False):
     """A run that has ended well, but for what is given."""
     ended_phase, reason, _, began, over = ENDS[name]
     notes = {
@@ -56,7 +57,9 @@ def job(name, *, said=None, started=None, phase=None):
             "labels": {KEYS.run_id: f"run-{name}", KEYS.agent_id: "writer"},
             "annotations": {KEYS.status(key): value for key, value in notes.items() if value is not None},
         },
-        "status": {
+        "status": {}
+        if never_started
+        else {
             "startTime": instant(started or began),
             "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": instant(over)}],
         },
@@ -66,12 +69,12 @@ def job(name, *, said=None, started=None, phase=None):
 WAITING = job("second", phase=("Queued", "AgentBusy"))
 
 
-def wrong(*jobs):
+def wrong(*jobs, expected=EXPECTED):
     ticks = count()
     board = Board(UIDS, lambda: next(ticks))
     for found in jobs:
         board.take(seen.of(found))
-    return outcome.problems(board, None, EXPECTED)
+    return outcome.problems(board, None, expected)
 
 
 def test_nothing_is_wrong_with_runs_that_end_as_expected():
@@ -124,6 +127,70 @@ def test_a_run_that_was_not_seen_waiting_is_wrong():
 def test_the_second_may_start_when_the_pod_of_the_first_has_ended(started, fine):
     found = wrong(WAITING, job("first"), job("second", started=started))
     assert (found["second"] == []) is fine
+
+
+@pytest.mark.parametrize(("code", "fine"), [(137, True), (None, True), (0, False)], ids=str)
+def test_the_exit_code_of_a_run_that_was_stopped_may_be_unknown(code, fine):
+    stopped = replace(EXPECTED["second"], stopped=True)
+    said = {"result": json.dumps(result("second") | {"exitCode": code})}
+    found = wrong(WAITING, job("first"), job("second", said=said), expected=EXPECTED | {"second": stopped})
+    assert (found["second"] == []) is fine
+
+
+CONTINUES = {
+    "first": Expected(Phase.SUCCEEDED, Reason.COMPLETED),
+    "second": Expected(Phase.SUCCEEDED, Reason.COMPLETED, continues="first"),
+}
+ATTACHED = job("second", phase=("Attached", "Reattached"), never_started=True)
+
+
+def continued(**said):
+    """The second run at its end, which is that of the first."""
+    same = result("first") | {"runId": "run-second", "jobUid": UIDS["second"]}
+    notes = {
+        "phase": "Succeeded",
+        "reason": "Completed",
+        "attached-to": f"first/{UIDS['first']}",
+        "result": json.dumps(same),
+    }
+    return job("second", said=notes | said, never_started=True)
+
+
+def test_a_run_that_continued_on_the_job_of_another_is_fine():
+    assert wrong(ATTACHED, job("first"), continued(), expected=CONTINUES) == {"first": [], "second": []}
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        pytest.param([continued()], id="it was never seen attached"),
+        pytest.param([ATTACHED, continued(**{"attached-to": None})], id="to nothing"),
+        pytest.param([ATTACHED, continued(**{"attached-to": "first/another"})], id="to another Job"),
+        pytest.param(
+            [ATTACHED, continued(result=json.dumps(result("second") | {"summary": "mine"}))],
+            id="with a result of its own",
+        ),
+        pytest.param(
+            [ATTACHED, continued() | {"status": {"startTime": instant("10")}}], id="and it was started"
+        ),
+    ],
+)
+def test_a_run_that_did_not_is_told(jobs):
+    found = wrong(job("first"), *jobs, expected=CONTINUES)
+    assert found["second"]
+    assert not found["first"]
+
+
+def test_a_job_that_served_several_runs_is_that_of_the_first():
+    history = json.dumps([{"runId": "run-first", "from": instant("05")}, {"runId": "run-second"}])
+    labelled = job("first", said={"run-history": history})
+    labelled["metadata"]["labels"][KEYS.run_id] = "run-second"
+    assert wrong(WAITING, labelled, job("second"))["first"] == []
+
+
+@pytest.mark.parametrize("history", ["", "[]", "{}", "7", '[{"from": 1}]', "?"])
+def test_a_history_that_cannot_be_read_leaves_the_label(history):
+    assert seen.of(job("first", said={"run-history": history})).run_id == "run-first"
 
 
 def test_everything_that_is_wrong_with_a_run_is_told():
