@@ -3,9 +3,7 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from contextlib import aclosing, asynccontextmanager
 
@@ -15,31 +13,14 @@ from kr8s.asyncio.objects import Job, Pod
 
 from devcluster import cli
 from devcluster.fake import guard
+from tests import kubectl as installed
 from tests.devcluster.fake_api import conditions, finished, make_job, pod_when
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Supported versions for kr8s:UserWarning"
 )  # it knows up to 1.35
-OLDEST_KUBECTL = 27
+needs_kubectl = installed.needs_kubectl(27)
 """Older ones ask for schemas in OpenAPI v2 before they create anything; the fake serves none."""
-
-
-def kubectl_minor():
-    """The minor version of the kubectl on PATH, 0 if there is none."""
-    if (path := shutil.which("kubectl")) is None:
-        return 0
-    said = subprocess.run(
-        [path, "version", "--client", "-o", "json"], capture_output=True, check=False
-    ).stdout
-    try:
-        return int(json.loads(said)["clientVersion"]["minor"].strip("+"))
-    except (ValueError, KeyError):
-        return 0
-
-
-needs_kubectl = pytest.mark.skipif(
-    kubectl_minor() < OLDEST_KUBECTL, reason=f"there is no kubectl of 1.{OLDEST_KUBECTL} or newer on PATH"
-)
 FAILS = "\n(failed)"
 
 
