@@ -143,6 +143,7 @@ STORY: Final = (
     "OwnedRefused",
     "Silent",
     "Stopping",
+    "Cancelled",
     Reason.JOB_DELETED,
     "ResultRecorded",
     "TraceExported",

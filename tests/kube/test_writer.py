@@ -232,7 +232,16 @@ async def test_an_event_that_the_server_has_forgotten_has_no_series(writer, run)
 
 async def test_events_are_listed_in_the_order_of_the_story(kube, writer, run):
     """`kubectl describe` does not sort them by time: it shows them as they are listed, by name."""
-    story = ["Queued", "Admitted", "OwnedRefused", "Silent", "Stopping", "ResultRecorded", "TraceExported"]
+    story = [
+        "Queued",
+        "Admitted",
+        "OwnedRefused",
+        "Silent",
+        "Stopping",
+        "Cancelled",
+        "ResultRecorded",
+        "TraceExported",
+    ]
     for reason in reversed(story):
         await writer.tell(TellJob("default", "run", run[0], reason, f"{reason} it is."))
     page = await kube.page(EVENTS, namespace="default")
