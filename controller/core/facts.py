@@ -53,7 +53,7 @@ def gather(run: Run) -> Facts:
     """The attempts recorded on the Job together with those that can be seen now, oldest first."""
     recorded = decode(run.job.status.get(contract.Status.FACTS, ""))
     known = {attempt.uid: attempt for attempt in recorded.attempts}
-    for pod in run.pods:
+    for pod in (*run.gone, *run.pods):
         if _was_left_out(pod, recorded):
             continue
         seen = _attempt(pod)

@@ -76,6 +76,8 @@ class Run:
     job: Job
     pods: tuple[Pod, ...] = ()
     """Oldest first."""
+    gone: tuple[Pod, ...] = ()
+    """Pods that are not there any more, as they were last seen; those of long ago are left to the facts."""
     logs: tuple[AttemptLog, ...] = ()
     export: Export = Export.NONE
     pods_read_at: float | None = None

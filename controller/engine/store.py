@@ -13,13 +13,14 @@ from controller.core import admission, limits
 from controller.core.contract import LIVE, TERMINAL
 from controller.core.model import Job, Owned, Pod, Slot
 from controller.core.rules import concluding
-from controller.core.snapshot import Answer, Asked, Export, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import Answer, Export, Ownership, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.asked import Answers, Refusals
 from controller.engine.budget import Heartbeats
 from controller.engine.capacity import Ledger
 from controller.engine.carriers import Carriers
 from controller.engine.departed import Departed
+from controller.engine.findings import Findings
 from controller.engine.ghosts import Ghosts
 from controller.engine.groups import Groups
 from controller.engine.resting import Resting
@@ -51,11 +52,9 @@ class Store:
         self._labels_refused = Refusals()
         self._refused = Refusals()
         self._since: dict[Slot, dict[str, float]] = {}
-        self._logs: dict[str, dict[str, AttemptLog]] = {}
         self._exports: dict[str, Export] = {}
         self._doubts: set[str] = set()
-        self._pods_read: dict[str, float] = {}
-        self._owned: dict[str, dict[Owned, Asked]] = {}
+        self._findings = Findings()
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
@@ -91,9 +90,7 @@ class Store:
             self.departed.add(self._run(job.uid))
         self._jobs.pop(job.uid, None)
         self._exports.pop(job.uid, None)
-        self._logs.pop(job.uid, None)
-        self._pods_read.pop(job.uid, None)
-        self._owned.pop(job.uid, None)
+        self._findings.forget(job.uid)
         self.beats.forget(job.uid)
         last = known or job
         self._leave(last)
@@ -142,6 +139,8 @@ class Store:
         known = self._pods.pop(pod.uid, pod)
         self._pods_of.discard(known.job_uid, pod.uid)
         touched = self._unstray(known)
+        if not self.is_settled(known.job_uid):  # its last word may come with the news that it is gone
+            self._findings.put_gone(known if is_older(pod.version, known.version) else pod)
         if (job := self._jobs.get(known.job_uid)) is not None:
             self._settle(job.uid)
             touched.add(job.slot)
@@ -183,9 +182,7 @@ class Store:
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
-        answers = self._owned.get(job_uid, {})
-        tries = answers[owned].tries + 1 if owned in answers else 1
-        self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
+        self._findings.put_owned(job_uid, owned, ownership, mono)
         return {job.slot}
 
     def refuse_labels(self, slot: Slot, uid: str, mono: float) -> None:
@@ -203,7 +200,7 @@ class Store:
         for uid in set(self._pods_of.of(job_uid)) - listed.keys():
             touched |= self.drop_pod(self._pods[uid])
         if (job := self._jobs.get(job_uid)) is not None:
-            self._pods_read[job_uid] = mono
+            self._findings.put_read(job_uid, mono)
             touched.add(job.slot)
             self._count(job_uid)
         return touched
@@ -239,7 +236,7 @@ class Store:
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
-        self._logs.setdefault(job_uid, {})[log.pod_uid] = log
+        self._findings.put_log(job_uid, log)
         return {job.slot}
 
     def put_export(self, job_uid: str, state: Export) -> set[Slot]:
@@ -344,10 +341,11 @@ class Store:
         return Run(
             job=self._jobs[job_uid],
             pods=tuple(sorted(pods, key=lambda pod: (pod.created_at, pod.name))),
-            logs=tuple(self._logs.get(job_uid, {}).values()),
+            gone=self._findings.gone(job_uid),
+            logs=self._findings.logs(job_uid),
             export=self._exports.get(job_uid, Export.NONE),
-            pods_read_at=self._pods_read.get(job_uid),
-            owned=self._owned.get(job_uid, {}),
+            pods_read_at=self._findings.read_at(job_uid),
+            owned=self._findings.owned(job_uid),
             rested=self.resting.is_over(job_uid),
             attached=self._carriers.of(job_uid),
         )
@@ -363,9 +361,7 @@ class Store:
             self._active.add(job.slot, job_uid)
             return
         self._set_aside(job)
-        self._logs.pop(job_uid, None)
-        self._pods_read.pop(job_uid, None)
-        self._owned.pop(job_uid, None)
+        self._findings.forget(job_uid)
 
     def _set_aside(self, job: Job) -> None:
         """It is not worked on any more; what it was is still known."""

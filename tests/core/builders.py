@@ -210,7 +210,7 @@ def make_open_log(pod="run-1-x", **seen):
 
 
 def make_run(job=None, *pods, logs=(), export=Export.NONE, owned=None):
-    return Run(job or make_job(), pods, tuple(logs), export, owned=owned or {})
+    return Run(job or make_job(), pods, logs=tuple(logs), export=export, owned=owned or {})
 
 
 def make_over(code=0, *, over=None, log=None, job=None, **changes):

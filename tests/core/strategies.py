@@ -432,7 +432,9 @@ def runs(draw, name):
     job = draw(jobs(name, own))
     answers = {owned: answer for owned in job.owned if (answer := draw(_ANSWERS)) is not None}
     rested = draw(_ONE_IN_FIVE) == 3
-    return Run(job, own, tuple(read), draw(_EXPORTS), read_at, answers, rested)
+    gone = tuple(draw(pods(f"{name}-gone", 0)) for _ in range(draw(_ONE_IN_TEN) == 7))
+    gone = tuple(replace(pod, job_uid=job.uid) for pod in gone)
+    return Run(job, own, gone, tuple(read), draw(_EXPORTS), read_at, answers, rested)
 
 
 @st.composite

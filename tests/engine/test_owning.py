@@ -168,10 +168,10 @@ async def test_answers_go_with_their_job():
         has(world)
         world.see_job(**OWNED)
         await asyncio.sleep(1)
-        assert set(world.parts.store._owned) == {uid_of("run-1")}
+        assert set(world.parts.store._findings._owned) == {uid_of("run-1")}
         world.lose_job()
         await asyncio.sleep(10)
-        assert world.parts.store._owned == {}
+        assert world.parts.store._findings._owned == {}
 
 
 # ── Pods ─────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.core import facts
 from controller.core.model import Wishes
 from controller.core.snapshot import Export, Policy
 from controller.core.transcript import LogState
@@ -142,7 +143,7 @@ def test_a_run_that_is_over_and_published_leaves_the_working_set(store):
 def test_what_a_log_still_says_of_a_settled_run_is_not_kept(store):
     store.put_job(make_concluded())
     assert store.put_log(uid_of("run-1"), make_log()) == set()
-    assert not store._logs
+    assert not store._findings._logs
 
 
 def test_a_settled_run_comes_back_when_it_changes_into_one_that_is_not(store):
@@ -353,6 +354,18 @@ def test_an_older_copy_of_a_job_that_vanished_does_not_free_its_place(store):
     store.drop_job(make_job())
     store.drop_job(make_waiting("run-1"))
     assert ghosts(store) == {"run-1"}
+
+
+def test_the_last_word_of_a_pod_that_is_gone_is_kept_until_its_run_is_settled(store):
+    job = make_job(phase="Running")
+    store.put_job(job)
+    store.put_pod(make_pod())
+    store.drop_pod(make_ended_pod(143, version="9"))
+    (run,) = runs(store).values()
+    (attempt,) = facts.gather(run).attempts
+    assert (run.pods, attempt.containers[0].exit_code) == ((), 143)
+    store.put_job(replace(make_concluded(), version="10"))
+    assert not store._findings._gone
 
 
 def departed(store):

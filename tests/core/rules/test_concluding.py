@@ -100,7 +100,7 @@ def test_the_wall_clock_gives_up_on_no_log():
 def test_pods_are_read_again_before_a_job_is_concluded_that_does_not_fit_them(run):
     (action,) = conclude(run).actions
     assert isinstance(action, ReadPods)
-    certain = Run(run.job, run.pods, (make_log(),), pods_read_at=now().mono)
+    certain = Run(run.job, run.pods, logs=(make_log(),), pods_read_at=now().mono)
     assert status(conclude(certain), Status.PHASE) == Phase.FAILED
 
 

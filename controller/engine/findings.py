@@ -1,0 +1,65 @@
+"""What has been found out about runs beyond their Jobs and the pods that are there. It decides nothing.
+
+Owns the logs as far as they have been read, when pods were listed, whose objects are, and how pods that are
+gone were last seen: a kubelet removes a pod right after its last word. Kept until the run is settled.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from controller.core.model import Owned, Pod
+from controller.core.snapshot import Asked, Ownership
+from controller.core.transcript import AttemptLog
+
+_GONE_MOST: Final = 8
+"""So many pods that are gone are remembered of a run; the facts on its Job know of older ones."""
+
+
+class Findings:
+    """By uid of the Job."""
+
+    def __init__(self) -> None:
+        self._logs: dict[str, dict[str, AttemptLog]] = {}
+        self._read_at: dict[str, float] = {}
+        self._owned: dict[str, dict[Owned, Asked]] = {}
+        self._gone: dict[str, tuple[Pod, ...]] = {}
+
+    def put_log(self, job_uid: str, log: AttemptLog) -> None:
+        """How far the log of one of its pods has been read."""
+        self._logs.setdefault(job_uid, {})[log.pod_uid] = log
+
+    def logs(self, job_uid: str) -> tuple[AttemptLog, ...]:
+        """Those of all its pods."""
+        return tuple(self._logs.get(job_uid, {}).values())
+
+    def put_read(self, job_uid: str, mono: float) -> None:
+        """Its pods were listed at that second."""
+        self._read_at[job_uid] = mono
+
+    def read_at(self, job_uid: str) -> float | None:
+        """When they were listed last, None if never."""
+        return self._read_at.get(job_uid)
+
+    def put_owned(self, job_uid: str, owned: Owned, ownership: Ownership, mono: float) -> None:
+        """What the API server said of one of its objects, which it was asked at that second."""
+        answers = self._owned.get(job_uid, {})
+        tries = answers[owned].tries + 1 if owned in answers else 1
+        self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
+
+    def owned(self, job_uid: str) -> Mapping[Owned, Asked]:
+        """What is known of its objects."""
+        return self._owned.get(job_uid, {})
+
+    def put_gone(self, pod: Pod) -> None:
+        """One of its pods is not there any more; this is how it was last seen."""
+        others = (known for known in self._gone.get(pod.job_uid, ()) if known.uid != pod.uid)
+        self._gone[pod.job_uid] = (*others, pod)[-_GONE_MOST:]
+
+    def gone(self, job_uid: str) -> tuple[Pod, ...]:
+        """Its pods that are gone, as they were last seen."""
+        return self._gone.get(job_uid, ())
+
+    def forget(self, job_uid: str) -> None:
+        """Nothing of it is needed any more."""
+        for found in (self._logs, self._read_at, self._owned, self._gone):
+            found.pop(job_uid, None)
