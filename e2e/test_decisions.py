@@ -7,83 +7,33 @@ import pytest
 from controller.core import orphans
 from controller.core.contract import Phase, Status
 from e2e.runs import HOOKS, SUBAGENT, make_run, replay
+from tests.program.decision_rows import (
+    ALL,
+    ATTACHED,
+    BLOCKED,
+    REATTACH,
+    REFUSED,
+    SAME_RUN,
+    TASK,
+    Cast,
+    names_of,
+)
 from tests.program.runs import KEYS, used
 
 LIVE = replay(SUBAGENT, 0.5)
 """About 20 s: long enough for all that is decided meanwhile."""
 SLOW = 150
-REATTACH = {KEYS.reattach: "true"}
-FAIL = {KEYS.on_conflict: "fail"}
-TASK = {"task": "t-1"}
-SESSION = {"task": "t-1", "session": "s-1"}
-OTHER_SESSION = {"task": "t-1", "session": "s-2"}
-
-# The ids of the live Job, those of the run that waits; where that stands if it waits, its code if it may not.
-BLOCKED = {
-    "row-1-live-has-no-task": ({}, TASK, "TaskUnknown", "k8s_orphan_task_unknown"),
-    "row-1-waiting-has-no-task": (TASK, {}, "TaskUnknown", "k8s_orphan_task_unknown"),
-    "row-2-other-task": (TASK, {"task": "t-2"}, "TaskMismatch", "k8s_concurrent_run_blocked"),
-    "row-3-other-session": (
-        SESSION,
-        OTHER_SESSION,
-        "SessionMismatch",
-        "k8s_orphan_session_mismatch",
-    ),
-    "row-4-same-task": (TASK, TASK, "AgentBusy", "k8s_concurrent_run_blocked"),
-    "row-4-session-on-one-side": (SESSION, TASK, "AgentBusy", "k8s_concurrent_run_blocked"),
-}
-# With `reattach: true`: the blocks of rows 1 to 3 stay.
-REFUSED = {
-    "reattach-row-1": ({}, TASK, "TaskUnknown"),
-    "reattach-row-2": (TASK, {"task": "t-2"}, "TaskMismatch"),
-    "reattach-row-3": (SESSION, OTHER_SESSION, "SessionMismatch"),
-}
-ATTACHED = {
-    "reattach-row-4": (TASK, TASK, REATTACH, "Reattached"),
-    "reattach-row-4-session-on-one-side": (SESSION, TASK, REATTACH, "Reattached"),
-    "row-0-same-run": (TASK, TASK | {"run": "r-same"}, {}, "DuplicateRun"),
-}
-ALL = [*BLOCKED, *REFUSED, *ATTACHED]
-
-
-def run(name, script, ids, **changes):
-    named = {"task": KEYS.task_id, "session": KEYS.session_id, "run": KEYS.run_id}
-    labels = {KEYS.task_id: None} | {named[kind]: value for kind, value in ids.items()}
-    return make_run(name, script, labels=labels, **changes)
-
-
-def live(case):
-    """The Job that runs; each case has an agent of its own."""
-    first, second = ({**BLOCKED, **REFUSED, **ATTACHED})[case][:2]
-    same = {"run": "r-same"} if second.get("run") else {}
-    return run(f"{case}-live", LIVE, first | same, agent=case)
-
-
-def others(case):
-    if case in BLOCKED:
-        _, ids, _, _ = BLOCKED[case]
-        yield run(f"{case}-queue", replay(HOOKS), ids, agent=case)
-        yield run(f"{case}-fail", replay(HOOKS), ids, agent=case, notes=FAIL)
-    elif case in REFUSED:
-        _, ids, _ = REFUSED[case]
-        yield run(f"{case}-next", replay(HOOKS), ids, agent=case, notes=REATTACH)
-    else:
-        _, ids, notes, _ = ATTACHED[case]
-        yield run(f"{case}-next", replay(HOOKS), ids, agent=case, notes=notes)
-
-
-def names_of(jobs):
-    return [job["metadata"]["name"] for job in jobs]
+CAST = Cast(make_run, LIVE, replay(HOOKS))
 
 
 @pytest.fixture(scope="module")
 def decided(stage):
     """Where each run stood once all had been decided."""
-    stage.submit(*map(live, ALL))
-    started = [f"{case}-live" for case in ALL]
+    stage.submit(*map(CAST.live, ALL))
+    started = [f"{row}-live" for row in ALL]
     stage.starts(*started, seconds=SLOW)
     stage.later_than_start_of(*started)
-    jobs = [job for case in ALL for job in others(case)]
+    jobs = [job for row in ALL for job in CAST.others(row)]
     stage.submit(*jobs)
     names = names_of(jobs)
     stage.until(lambda: all(stage.said(name) for name in names))
@@ -93,7 +43,7 @@ def decided(stage):
 @pytest.fixture(scope="module")
 def ended(stage, decided):
     """The same once all is over."""
-    names = [f"{case}-live" for case in ALL] + list(decided)
+    names = [f"{row}-live" for row in ALL] + list(decided)
     stage.published(*names, seconds=SLOW)
     return {name: stage.standing(name) for name in names}
 
@@ -102,42 +52,42 @@ def never_ran(stage, name):
     return stage.pods(name) == [] and stage.job(name)["spec"]["parallelism"] == 0
 
 
-@pytest.mark.parametrize("case", BLOCKED)
-def test_a_run_that_is_blocked_waits_and_says_why(decided, case):
-    assert decided[f"{case}-queue"] == f"Queued/{BLOCKED[case][2]}"
+@pytest.mark.parametrize("row", BLOCKED)
+def test_a_run_that_is_blocked_waits_and_says_why(decided, row):
+    assert decided[f"{row}-queue"] == f"Queued/{BLOCKED[row][2]}"
 
 
-@pytest.mark.parametrize("case", BLOCKED)
-def test_a_run_that_is_blocked_and_may_not_wait_is_rejected(stage, decided, case):
-    name, (_, _, reason, code) = f"{case}-fail", BLOCKED[case]
+@pytest.mark.parametrize("row", BLOCKED)
+def test_a_run_that_is_blocked_and_may_not_wait_is_rejected(stage, decided, row):
+    name, (_, _, reason, code) = f"{row}-fail", BLOCKED[row]
     assert decided[name] == f"Rejected/{reason}"
     assert (stage.result(name)["errorCode"], never_ran(stage, name)) == (code, True)
     assert stage.result(name)["errorMessage"]
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_continuation_of_something_else_waits(decided, case):
-    assert decided[f"{case}-next"] == f"Queued/{REFUSED[case][2]}"
+@pytest.mark.parametrize("row", REFUSED)
+def test_a_continuation_of_something_else_waits(decided, row):
+    assert decided[f"{row}-next"] == f"Queued/{REFUSED[row][2]}"
 
 
-@pytest.mark.parametrize("case", ATTACHED)
-def test_a_run_that_works_already_is_continued(stage, decided, case):
-    assert decided[f"{case}-next"] == f"Attached/{ATTACHED[case][3]}"
-    assert stage.said(f"{case}-next", Status.ATTACHED_TO) == f"{case}-live/{stage.uid(f'{case}-live')}"
+@pytest.mark.parametrize("row", ATTACHED)
+def test_a_run_that_works_already_is_continued(stage, decided, row):
+    assert decided[f"{row}-next"] == f"Attached/{ATTACHED[row][3]}"
+    assert stage.said(f"{row}-next", Status.ATTACHED_TO) == f"{row}-live/{stage.uid(f'{row}-live')}"
 
 
-@pytest.mark.parametrize("case", [*BLOCKED, *REFUSED])
-def test_who_waited_is_started_when_the_place_is_free(ended, case):
-    name = f"{case}-queue" if case in BLOCKED else f"{case}-next"
-    assert (ended[name], ended[f"{case}-live"]) == ("Succeeded/Completed", "Succeeded/Completed")
+@pytest.mark.parametrize("row", [*BLOCKED, *REFUSED])
+def test_who_waited_is_started_when_the_place_is_free(ended, row):
+    name = f"{row}-queue" if row in BLOCKED else f"{row}-next"
+    assert (ended[name], ended[f"{row}-live"]) == ("Succeeded/Completed", "Succeeded/Completed")
 
 
-@pytest.mark.parametrize("case", ATTACHED)
-def test_who_was_attached_ends_with_the_result_of_its_job(stage, ended, case):
-    mine, theirs = stage.result(f"{case}-next"), stage.result(f"{case}-live")
-    assert ended[f"{case}-next"] == "Succeeded/Completed"
-    assert never_ran(stage, f"{case}-next")
-    assert (mine["jobUid"], mine["usageBasis"]) == (stage.uid(f"{case}-next"), "attached")
+@pytest.mark.parametrize("row", ATTACHED)
+def test_who_was_attached_ends_with_the_result_of_its_job(stage, ended, row):
+    mine, theirs = stage.result(f"{row}-next"), stage.result(f"{row}-live")
+    assert ended[f"{row}-next"] == "Succeeded/Completed"
+    assert never_ran(stage, f"{row}-next")
+    assert (mine["jobUid"], mine["usageBasis"]) == (stage.uid(f"{row}-next"), "attached")
     assert mine["usage"] == theirs["usage"] == used(SUBAGENT)
 
 
@@ -157,7 +107,7 @@ def test_every_verdict_can_be_replayed_from_what_is_written(stage, ended):
 
 
 def test_a_run_that_has_ended_is_not_run_again(stage, ended):
-    stage.submit(run("late", replay(HOOKS), TASK | {"run": "r-same"}, agent="row-0-same-run"))
+    stage.submit(CAST.run("late", replay(HOOKS), SAME_RUN, agent="row-0-same-run"))
     stage.published("late")
     assert stage.standing("late") == "Succeeded/Completed"
     assert never_ran(stage, "late")
@@ -186,11 +136,11 @@ def test_one_agent_has_a_place_in_each_namespace(stage, another_stage):
 
 
 def test_a_host_that_is_restarted_while_there_is_no_controller_finds_its_run(stage, installation):
-    stage.submit(run("lost", replay(SUBAGENT, 0.4), TASK, agent="a-lost"))
+    stage.submit(CAST.run("lost", replay(SUBAGENT, 0.4), TASK, agent="a-lost"))
     stage.starts("lost")
     stage.later_than_start_of("lost")
     installation.kill(stage.until(installation.leader), grace=0)
-    stage.submit(run("found", replay(HOOKS), TASK, agent="a-lost", notes=REATTACH))
+    stage.submit(CAST.run("found", replay(HOOKS), TASK, agent="a-lost", notes=REATTACH))
     stage.published("lost", "found", seconds=SLOW)
     assert stage.standing("found") == "Succeeded/Completed"
     assert never_ran(stage, "found")
