@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -58,15 +59,24 @@ def test_no_file_is_left_behind(played, folder):
     assert list(folder.iterdir()) == []
 
 
+@contextlib.contextmanager
+def minding_interrupts():
+    """A shell has what it starts in the background ignore them, and so would all that is started here."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_a_signal_ends_it_and_leaves_nothing_behind(tmp_path):
-    demo = subprocess.Popen(
-        COMMAND,
-        cwd=ROOT,
-        env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with minding_interrupts():
+        demo = subprocess.Popen(
+            COMMAND,
+            cwd=ROOT,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     for line in demo.stdout:
         if "Running/" in line:
             break
