@@ -228,7 +228,7 @@ def _say_pod(found: Result, job: Job, known: Facts) -> None:
         return
     container = lifecycle.agent_in(attempt, name) or Container(name)
     if container.reason == diagnosis.STATUS_LOST:
-        container = replace(container, exit_code=None)
+        container = replace(container, exit_code=None, reason="")  # made up by the kubelet, both of them
     found.exit_code = container.exit_code
     found.signal = _SIGNALS.get(container.exit_code or 0)
     found.pod = PodEnd(

@@ -33,6 +33,10 @@ WITHOUT_LOG = {
     *("exitCode", "signal", "sessionId", "sessionDisplayId", "model"),
 }
 """What a result says even if the log is lost."""
+LAST_WORD = {"exitCode", "signal"}
+"""A pod that is removed with its last word says it once: who is killed before writing it down has lost it.
+It is unknown then, and never another.
+"""
 
 
 class End(NamedTuple):
@@ -90,7 +94,8 @@ def comparable(end, other):
     logs = [each.result.get("log", {}).get("state") for each in (end, other)]
     if "missing" not in logs or logs == ["missing", "missing"]:
         return end
-    result = {key: value for key, value in end.result.items() if key in WITHOUT_LOG}
+    lasting = WITHOUT_LOG if end.result.keys() & other.result.keys() >= LAST_WORD else WITHOUT_LOG - LAST_WORD
+    result = {key: value for key, value in end.result.items() if key in lasting}
     return end._replace(result=result, keys=set(end.keys) - {Status.LAST_OUTPUT_AT, Status.PROGRESS})
 
 
