@@ -181,6 +181,83 @@ def a_log_that_is_read_late(world):
     world.pass_time(20)
 
 
+TASK = {KEYS.task_id: "t-1"}
+REATTACH = {KEYS.reattach: "true"}
+
+
+def continued(world):
+    world.submit("run", SLOW, labels=TASK)
+    world.pass_time(8)
+    world.submit("next", labels=TASK, notes=REATTACH)
+    world.submit("third", labels=TASK, notes=REATTACH)
+    world.pass_time(60)
+
+
+def continued_and_deleted(world):
+    world.submit("run", SLOW, labels=TASK)
+    world.pass_time(8)
+    world.submit("next", labels=TASK, notes=REATTACH)
+    world.pass_time(3)
+    world.delete("run")
+    world.pass_time(90)
+
+
+def submitted_again_after_its_end(world):
+    world.submit("run", QUICK, labels={KEYS.run_id: "r-same"})
+    world.pass_time(20)
+    world.submit("again", labels={KEYS.run_id: "r-same"})
+    world.pass_time(30)
+
+
+def turned_away(world):
+    world.submit("run", SLOW, labels=TASK)
+    world.pass_time(8)
+    world.submit("next", labels={KEYS.task_id: "t-2"}, notes={KEYS.on_conflict: "fail"})
+    world.pass_time(60)
+
+
+def cancelled_while_it_waits(world):
+    world.submit("first", SLOW)
+    world.submit("run", QUICK)
+    world.pass_time(3)
+    world.annotate("run", cancel_requested="enough")
+    world.pass_time(60)
+
+
+def cancelled_while_it_works(world):
+    world.submit("run", SLOW)
+    world.submit("next", QUICK)
+    world.pass_time(8)
+    world.annotate("run", cancel_requested="enough")
+    world.pass_time(60)
+
+
+def cancelled_by_the_run_that_continues_on_it(world):
+    world.submit("run", Script(works=60.0), labels=TASK)
+    world.pass_time(8)
+    world.submit("next", labels=TASK, notes=REATTACH)
+    world.pass_time(3)
+    world.annotate("next", cancel_requested="enough")
+    world.pass_time(60)
+
+
+def read_and_collected(world):
+    world.submit("run", QUICK)
+    world.submit("no-run", labels={KEYS.run_id: None})
+    world.pass_time(20)
+    for name in ("run", "no-run"):
+        world.annotate(name, acknowledged="yes")
+    world.pass_time(900)  # a restart begins to count anew
+
+
+def with_an_object_that_comes_late(world):
+    world.submit("run", QUICK, notes={KEYS.owned: "secret/key"})
+    world.submit("next", QUICK)
+    world.pass_time(5)
+    world.provide("run")
+    world.pass_time(60)
+
+
 SCENARIOS = {
     each.__name__: each
     for each in (
@@ -209,5 +286,14 @@ SCENARIOS = {
         relabelled_while_it_works,
         out_of_sight_for_a_while,
         a_log_that_is_read_late,
+        continued,
+        continued_and_deleted,
+        submitted_again_after_its_end,
+        turned_away,
+        cancelled_while_it_waits,
+        cancelled_while_it_works,
+        cancelled_by_the_run_that_continues_on_it,
+        read_and_collected,
+        with_an_object_that_comes_late,
     )
 }

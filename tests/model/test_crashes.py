@@ -84,6 +84,8 @@ def writes_of(world):
         if write.kind == "Event":
             about = write.object.get("regarding") or write.object["involvedObject"]
             found["Event", about["name"], order[about["name"]][about["uid"]], write.object["reason"]] += 1
+        elif write.kind != "Job":
+            found[write.kind, write.name, 0] += 1
         elif not oracle.changed(write) <= oracle.BEATS:
             found[write.kind, write.name, order[write.name][write.uid]] += 1
     return found

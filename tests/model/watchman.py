@@ -33,15 +33,15 @@ class Watchman(Judge):
         self._lost = set()
         """Uids of Jobs that have lost the label by which they, or a pod of theirs, are watched."""
         self._opened = {}
-        """Jobs that somebody else has started, and the version in which."""
+        """Jobs that somebody else has started, or let have pods again, and the version in which."""
 
     def look(self, write):
         if write.kind == "Pod" and _has_run(write.object):
             self.begun.add(write.uid)
         if write.kind == "Job" and not write.object["spec"].get("suspend"):
             self.started.add(write.uid)
-            began = write.previous is None or oracle._starts(write)
-            if began and write.actor != oracle.ACTOR:
+            held = write.previous is not None and oracle._holds(write.previous.object)
+            if not held and write.actor != oracle.ACTOR:
                 self._opened[write.uid] = write.version
         if write.kind in ("Job", "Pod") and KEYS.agent_id not in (
             write.object["metadata"].get("labels") or {}
