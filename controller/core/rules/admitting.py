@@ -31,8 +31,8 @@ def _reject(
     run: Run, standing: Standing, code: ErrorCode, now: Now, policy: Policy
 ) -> Iterable[PatchJob | TellJob]:
     ended = result.rejected(run.job, standing.reason, standing.message, code)
-    extra = {Status.RESULT: result.fit(ended), **_decision(run.job, standing, now, policy)}
-    patch = publishing.patch(run, standing, now, policy, why="reject", extra=extra, spec={"parallelism": 0})
+    record = _decision(run.job, standing, now, policy)
+    patch = publishing.closing(run, standing, now, policy, why="reject", ended=ended, extra=record)
     return patch, _tell(run.job, "Rejected", standing.message, warning=True)
 
 

@@ -6,7 +6,7 @@ A cancel of what runs is a stop: `stopping` has it.
 
 from controller.core import admission, attachments, result
 from controller.core.actions import Plan, TellJob
-from controller.core.contract import TERMINAL, Phase, Reason, Status
+from controller.core.contract import TERMINAL, Phase, Reason
 from controller.core.model import Job, Now
 from controller.core.rules import publishing
 from controller.core.rules.merging import merge
@@ -44,13 +44,6 @@ def _is_alone(seen: Snapshot, job: Job) -> bool:
 def _end(run: Run, now: Now, policy: Policy) -> Plan:
     job, said = run.job, cancel_said(run.job.wishes.cancel_requested)
     ended = result.cancelled(job, said, attached=job.phase is Phase.ATTACHED)
-    patch = publishing.patch(
-        run,
-        Standing(Phase.CANCELLED, Reason.CANCELLED_BY_HOST, said),
-        now,
-        policy,
-        why="cancel",
-        extra={Status.RESULT: result.fit(ended)},
-        spec={"parallelism": 0},
-    )
+    standing = Standing(Phase.CANCELLED, Reason.CANCELLED_BY_HOST, said)
+    patch = publishing.closing(run, standing, now, policy, why="cancel", ended=ended)
     return Plan((patch, TellJob(job.namespace, job.name, job.uid, "Cancelled", said)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from controller.core import admission, history, ownership, result
 from controller.core.actions import OwnObject, Plan, TellJob
-from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason, Status
+from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason
 from controller.core.model import Job, Now, Owned
 from controller.core.rules import publishing
 from controller.core.rules.merging import merge
@@ -83,13 +83,6 @@ def _is_still_waited_for(seen: Snapshot, run: Run, policy: Policy) -> bool:
 def _reject(run: Run, now: Now, policy: Policy) -> Plan:
     job, said = run.job, ownership.rejection(run, policy)
     ended = result.rejected(job, Reason.OBJECT_MISSING, said, ErrorCode.ADAPTER_FAILED)
-    patch = publishing.patch(
-        run,
-        Standing(Phase.REJECTED, Reason.OBJECT_MISSING, said),
-        now,
-        policy,
-        why="reject",
-        extra={Status.RESULT: result.fit(ended)},
-        spec={"parallelism": 0},
-    )
+    standing = Standing(Phase.REJECTED, Reason.OBJECT_MISSING, said)
+    patch = publishing.closing(run, standing, now, policy, why="reject", ended=ended)
     return Plan((patch, TellJob(job.namespace, job.name, job.uid, "Rejected", said, warning=True)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import facts, lifecycle
+from controller.core import facts, lifecycle, result
 from controller.core.actions import PatchJob
 from controller.core.contract import LIVE, SCHEMA, TERMINAL, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
@@ -48,6 +48,21 @@ def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be w
         template_labels=template_labels or {},
         why=why,
     )
+
+
+def closing(  # noqa: PLR0913 — as `patch`
+    run: Run,
+    standing: Standing,
+    now: Now,
+    policy: Policy,
+    *,
+    why: str,
+    ended: result.Result,
+    extra: Mapping[str, str | None] | None = None,
+) -> PatchJob:
+    """The patch that ends a run without a pod of its own: it has its result, and nobody can start it."""
+    told = {Status.RESULT: result.fit(ended), **(extra or {})}
+    return patch(run, standing, now, policy, why=why, extra=told, spec={"parallelism": 0})
 
 
 def identity(run: Run) -> dict[str, str]:
