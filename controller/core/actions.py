@@ -131,6 +131,10 @@ class FollowLog:
     output: str
     ended: bool = False
     """The container has terminated: a stream that ends now has ended for good."""
+    urgent: bool = False
+    """A stream is needed at once, whatever the budget of streams says: the container is about to end."""
+    check: bool = False
+    """Make certain: read all that there is now, and tell when (`AttemptLog.read_at`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,3 +137,10 @@ class AttemptLog:
     """A stream is open, or was open until the log's end."""
     final: bool = False
     """The follower has been told that the container has ended: the next end of the log is its last."""
+    works: bool = False
+    """The newest connection could read it: time without a line is the agent's, not a lost connection's."""
+    read_at: float | None = None
+    """Monotonic second at which a read began that then came to the end of what there was; None: none has.
+
+    A stream never comes to an end while its container runs: `FollowLog.check` asks for such a read.
+    """

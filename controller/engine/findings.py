@@ -5,7 +5,7 @@ gone were last seen: a kubelet removes a pod right after its last word. Kept unt
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.core.model import Owned, Pod
 from controller.core.snapshot import Asked, Ownership
@@ -13,6 +13,18 @@ from controller.core.transcript import AttemptLog
 
 _GONE_MOST: Final = 8
 """So many pods that are gone are remembered of a run; the facts on its Job know of older ones."""
+
+
+class Found(NamedTuple):
+    """What the API server said of an object of a run, which it was asked at that monotonic second."""
+
+    owned: Owned
+    ownership: Ownership
+    mono: float
+
+
+Finding = Found
+"""What may be found out about one run by asking for it."""
 
 
 class Findings:
@@ -40,11 +52,13 @@ class Findings:
         """When they were listed last, None if never."""
         return self._read_at.get(job_uid)
 
-    def put_owned(self, job_uid: str, owned: Owned, ownership: Ownership, mono: float) -> None:
-        """What the API server said of one of its objects, which it was asked at that second."""
-        answers = self._owned.get(job_uid, {})
-        tries = answers[owned].tries + 1 if owned in answers else 1
-        self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
+    def put(self, job_uid: str, finding: Finding) -> None:
+        """The answer to a question of a plan."""
+        match finding:
+            case Found(owned, ownership, mono):
+                answers = self._owned.get(job_uid, {})
+                tries = answers[owned].tries + 1 if owned in answers else 1
+                self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
 
     def owned(self, job_uid: str) -> Mapping[Owned, Asked]:
         """What is known of its objects."""

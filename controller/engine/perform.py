@@ -10,6 +10,7 @@ from controller.core import actions, ownership
 from controller.core.actions import Action, Plan, Presence
 from controller.core.model import Owned, Pod, Slot, Unreadable
 from controller.core.snapshot import Answer, Export, Ownership
+from controller.engine.findings import Found
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -192,14 +193,14 @@ async def _own(parts: Parts, action: actions.OwnObject) -> None:
         async with asyncio.timeout(_WRITE_SECONDS):
             answer, why = await parts.writer.own(action)
     except errors.Throttled:
-        parts.store.put_owned(action.job_uid, owned, Ownership.UNKNOWN, parts.now().mono)
+        parts.store.put_finding(action.job_uid, Found(owned, Ownership.UNKNOWN, parts.now().mono))
         raise
     except (errors.KubeError, TimeoutError) as error:
         answer, why, asked_at = Ownership.UNKNOWN, str(error), parts.now().mono
     parts.observer.owned(action, answer, why)
     if (told := ownership.told(action, answer, why, parts.policy.domain)) is not None:
         await _tell_in_passing(parts, told)
-    for slot in parts.store.put_owned(action.job_uid, owned, answer, asked_at):
+    for slot in parts.store.put_finding(action.job_uid, Found(owned, answer, asked_at)):
         parts.queue.add(slot)
 
 

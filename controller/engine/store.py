@@ -11,16 +11,16 @@ from dataclasses import replace
 
 from controller.core import admission, limits
 from controller.core.contract import LIVE, TERMINAL
-from controller.core.model import Job, Owned, Pod, Slot
+from controller.core.model import Job, Pod, Slot
 from controller.core.rules import concluding
-from controller.core.snapshot import Answer, Export, Ownership, Policy, Run, Snapshot
+from controller.core.snapshot import Answer, Export, Policy, Run, Snapshot
 from controller.core.transcript import AttemptLog
 from controller.engine.asked import Answers, Refusals
 from controller.engine.budget import Heartbeats
 from controller.engine.capacity import Ledger
 from controller.engine.carriers import Carriers
 from controller.engine.departed import Departed
-from controller.engine.findings import Findings
+from controller.engine.findings import Finding, Findings
 from controller.engine.ghosts import Ghosts
 from controller.engine.groups import Groups
 from controller.engine.resting import Resting
@@ -177,12 +177,12 @@ class Store:
         if self.ledger:
             self.ledger.give_back(uid)
 
-    def put_owned(self, job_uid: str, owned: Owned, ownership: Ownership, mono: float) -> set[Slot]:
-        """What the API server said of an object of a run, which it was asked at that second."""
+    def put_finding(self, job_uid: str, finding: Finding) -> set[Slot]:
+        """The answer to a question about a run; of no interest once it is settled."""
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
-        self._findings.put_owned(job_uid, owned, ownership, mono)
+        self._findings.put(job_uid, finding)
         return {job.slot}
 
     def refuse_labels(self, slot: Slot, uid: str, mono: float) -> None:
