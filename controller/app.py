@@ -22,7 +22,7 @@ from controller.core.contract import Keys
 from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.parse import Parser
 from controller.core.snapshot import Export
-from controller.engine import loops
+from controller.engine import log_turns, loops
 from controller.engine.log_follower import LogFollower
 from controller.engine.parts import STALE_AFTER_SECONDS, Parts
 from controller.engine.queue import WorkQueue
@@ -65,7 +65,7 @@ async def run(settings: Settings) -> None:
     keys = Keys(settings.label_domain)
     observation = Observation(metrics, keys)
     kube = await Kube.connect(
-        log_streams=settings.log_streams,
+        log_streams=settings.log_streams + log_turns.BESIDES,
         namespaces=max(1, len(settings.watch_namespaces)),
         observe=metrics.api_call,
     )

@@ -100,6 +100,10 @@ class Observation:
         self._streams += change
         self._metrics.log_streams_are(self._streams)
 
+    def logs_waiting(self, count: int) -> None:
+        """So many logs have to do without a stream."""
+        self._metrics.logs_waiting_are(count)
+
     def log_read(self, outcome: str) -> None:
         """One connection for a log ended."""
         self._metrics.log_ended(outcome)

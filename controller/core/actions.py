@@ -135,6 +135,8 @@ class FollowLog:
     """A stream is needed at once, whatever the budget of streams says: the container is about to end."""
     check: bool = False
     """Make certain: read all that there is now, and tell when (`AttemptLog.read_at`)."""
+    patient: bool = False
+    """Nothing but a trace waits for it: others go first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,9 +134,11 @@ class AttemptLog:
     state: LogState
     seen: AgentLog
     streaming: bool = False
-    """A stream is open, or was open until the log's end."""
+    """A stream is open, or was open until the log's end; what is only asked for now and then has none."""
     final: bool = False
     """The follower has been told that the container has ended: the next end of the log is its last."""
+    urgent: bool = False
+    """The follower has been told that the container is about to end, so that a stream is needed at once."""
     works: bool = False
     """The newest connection could read it: time without a line is the agent's, not a lost connection's."""
     read_at: float | None = None

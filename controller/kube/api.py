@@ -100,9 +100,10 @@ class Kube:
     ) -> Self:
         """Finds the cluster by KUBECONFIG, else as a pod does. Refused says what is missing.
 
+        `log_streams`: how many logs are read at once, at most.
         `namespaces`: how many are watched, with a watch of Jobs and one of Pods each.
         """
-        limits = {"watch": 2 * namespaces + 6, "work": 32, "logs": log_streams + 16, "lease": 2}
+        limits = {"watch": 2 * namespaces + 6, "work": 32, "logs": log_streams, "lease": 2}
         return cls(await Wire.connect(limits, kubeconfig, clock), observe, clock)
 
     async def aclose(self) -> None:

@@ -22,7 +22,16 @@ OUTCOMES: Final = (
     "failed",
 )
 """How one round of a slot ended: the words of `kube/errors.py`."""
-LOG_OUTCOMES: Final = ("ended", "gone", "not_started", "throttled", "refused", "unavailable", "failed")
+LOG_OUTCOMES: Final = (
+    "ended",
+    "polled",
+    "gone",
+    "not_started",
+    "throttled",
+    "refused",
+    "unavailable",
+    "failed",
+)
 """How one read of a log ended, as the log follower says it."""
 EXPORT_OUTCOMES: Final = ("accepted", "failed", "gave_up", "full")
 """How one try of a trace ended; the last two are no tries: too old, no room."""

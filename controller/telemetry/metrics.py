@@ -174,6 +174,7 @@ class Metrics:
 
     def _define_logs(self) -> None:
         self._streams = self._gauge("log_streams", "Log streams open.")
+        self._logs_waiting = self._gauge("logs_waiting", "Logs without a stream, read now and then.")
         self._lines = self._counter("log_lines", "Log lines read.")
         self._bytes = self._counter("log_bytes", "Bytes of log read.")
         self._reads = self._counter("log_reads", "Reads of a log that ended.", "outcome")
@@ -184,6 +185,10 @@ class Metrics:
     def log_streams_are(self, streams: int) -> None:
         """So many logs are being followed."""
         self._streams.set(streams)
+
+    def logs_waiting_are(self, logs: int) -> None:
+        """So many logs are beyond the budget of streams."""
+        self._logs_waiting.set(logs)
 
     def log_read(self, lines: int, size: int) -> None:
         """Lines and bytes came from a log."""

@@ -386,7 +386,7 @@ def pods(draw, job, number):
 @st.composite
 def logs(draw, pod):
     state = draw(_LOG_STATES)
-    return AttemptLog(pod, state, draw(_SEEN), streaming=True, final=draw(_EITHER))
+    return AttemptLog(pod, state, draw(_SEEN), streaming=True, final=draw(_EITHER), urgent=draw(_EITHER))
 
 
 @st.composite

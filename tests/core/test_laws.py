@@ -121,6 +121,8 @@ def attends(action):
             return reason in ("Attached", "ResultRecorded", "Rejected", "OddInput")
         case ExportTrace():
             return True
+        case FollowLog(urgent=urgent):
+            return urgent  # its run has just been stopped
     return False
 
 

@@ -130,7 +130,7 @@ def _relabelled(ids, patch):
 def _followed(run, follow, _mono):
     known = run.log(follow.pod_uid) or AttemptLog(follow.pod_uid, LogState.READING, AgentLog())
     others = tuple(log for log in run.logs if log.pod_uid != follow.pod_uid)
-    return replace(run, logs=(*others, replace(known, final=follow.ended)))
+    return replace(run, logs=(*others, replace(known, final=follow.ended, urgent=follow.urgent)))
 
 
 _MADE = {

@@ -19,13 +19,14 @@ class Seen:
 
     def __init__(self):
         self.logs = {}
-        self.streams = self.most_streams = self.lines = 0
+        self.streams = self.most_streams = self.lines = self.waiting = self.said = 0
         self.reads = Counter()
         self.failures = []
         self._changed = asyncio.Event()
 
     def publish(self, job_uid, log):
         self.logs[job_uid, log.pod_uid] = log
+        self.said += 1
         self._changed.set()
 
     # The observer's side.
@@ -45,6 +46,10 @@ class Seen:
 
     def log_failed(self, action, error):
         self.failures.append((action.pod, error))
+        self._changed.set()
+
+    def logs_waiting(self, count):
+        self.waiting = count
         self._changed.set()
 
     # The test's side.
@@ -112,7 +117,7 @@ class Pods:
 async def following(kube, streams=500):
     """A follower at work, and what it says."""
     seen = Seen()
-    follower = LogFollower(kube, seen.publish, seen, random.Random(1), streams)
+    follower = LogFollower(kube, seen.publish, seen, random.Random(1), streams=streams)
     task = asyncio.ensure_future(follower.run())
     await asyncio.sleep(0)  # its task group is open
     try:

@@ -8,7 +8,7 @@ import pytest
 from controller.core.actions import FollowLog
 from controller.core.agents import fold
 from controller.core.transcript import LogState
-from controller.engine import log_follower
+from controller.engine import log_reader
 from controller.kube import transport
 from devcluster.fake import Refusal
 from tests.engine.readers import Pods, following
@@ -20,7 +20,7 @@ INIT = b'{"type":"system","subtype":"init","session_id":"5e55","model":"m","tool
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     """Waits are shorter than in life; what they are for stays."""
-    monkeypatch.setattr(log_follower, "_RETRY_FIRST", 0.02)
+    monkeypatch.setattr(log_reader, "RETRY_FIRST", 0.02)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_stream_that_is_cut_all_the_time_loses_and_repeats_nothing(clust
 
 
 async def test_a_stream_that_ends_before_its_container_is_opened_again(cluster, kube, pods, monkeypatch):
-    monkeypatch.setattr(log_follower, "_END_NOTICE", 0.05)
+    monkeypatch.setattr(log_reader, "END_NOTICE", 0.05)
     pods.start()
     pods.write(b"one")
     async with following(kube) as (follower, seen):
@@ -145,7 +145,7 @@ async def test_word_of_the_end_may_come_again_while_a_silent_stream_is_being_giv
 async def test_a_stream_that_stays_silent_after_the_end_is_given_up_for_a_new_one(
     cluster, kube, pods, monkeypatch
 ):
-    monkeypatch.setattr(log_follower, "_SILENT_AFTER_END", 0.2)
+    monkeypatch.setattr(log_reader, "SILENT_AFTER_END", 0.2)
     pods.start()
     cluster.faults.half_open = ("logs",)
     async with following(kube) as (follower, seen):
@@ -246,12 +246,14 @@ async def test_no_more_streams_than_the_budget_allows(kube, pods):
             pods.start(name)
             pods.write(b"x", name=name)
             follower.follow(pods.follow(name))
-        await seen.until(lambda: seen.lines == 2)
+        await seen.until(lambda: seen.lines == 4)
         assert seen.most_streams == 2
+        assert [seen.of(name).streaming for name in names] == [True, True, False, False]
         pods.end("pod-0")
         follower.follow(pods.follow("pod-0", ended=True))
-        await seen.until(lambda: seen.state("pod-0") is LogState.COMPLETE and seen.lines == 3)
-        assert [seen.state(name) is None for name in names] == [False, False, False, True]
+        await seen.until(lambda: seen.of("pod-2").streaming)
+        assert not seen.of("pod-3").streaming
+        assert seen.most_streams == 2
 
 
 async def test_a_log_that_has_ended_is_read_though_all_streams_are_taken(kube, pods):
@@ -320,7 +322,7 @@ async def test_a_log_that_can_not_be_folded_is_told_and_holds_up_no_other(kube, 
 async def test_a_stream_in_which_nothing_comes_is_not_broken_while_its_container_runs(
     kube, pods, monkeypatch
 ):
-    monkeypatch.setattr(log_follower, "_SILENT_AFTER_END", 0.01)
+    monkeypatch.setattr(log_reader, "SILENT_AFTER_END", 0.01)
     assert transport.READ_SECONDS["logs"] > 60
     pods.start()
     pods.start("other")

@@ -5,7 +5,7 @@ import random
 from contextlib import suppress
 
 from controller.core.actions import FollowLog
-from controller.engine import log_follower
+from controller.engine import log_follower, log_reader
 from tests.engine.readers import Seen
 from tests.engine.virtual import virtual
 
@@ -28,7 +28,7 @@ class Silent:
 
 @virtual
 async def test_a_log_that_says_nothing_new_is_asked_for_less_and_less(monkeypatch):
-    monkeypatch.setattr(log_follower, "ContainerLog", Silent)
+    monkeypatch.setattr(log_reader, "ContainerLog", Silent)
     monkeypatch.setattr(Silent, "reads", 0)
     seen = Seen()
     follower = log_follower.LogFollower(None, seen.publish, seen, random.Random(1))

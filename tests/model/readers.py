@@ -9,6 +9,8 @@ from controller.engine import loops
 @dataclass
 class _Reading:
     ended: bool = False
+    urgent: bool = False
+    read_at: float | None = None
     read: AgentLog = field(default_factory=AgentLog)
 
 
@@ -25,7 +27,7 @@ class Readers:
 
     def follow(self, action):
         reading = self._open.setdefault((action.job_uid, action.pod_uid), _Reading())
-        reading.ended = reading.ended or action.ended
+        reading.ended, reading.urgent = reading.ended or action.ended, action.urgent
         key = (action.job_uid, action.pod_uid)
         self._program.soon(self._publish, key, LogState.READING)
         self._program.soon(self._look, key)
@@ -49,7 +51,7 @@ class Readers:
         if not kubelet.has_log(key[1]):
             self._finish(key, self._without_end(reading))
             return
-        reading.read = kubelet.words(key[1])
+        reading.read, reading.read_at = kubelet.words(key[1]), self._program.parts.now().mono
         if reading.ended:
             self._finish(key, LogState.TRUNCATED if self._world.logs_cut else LogState.COMPLETE)
         else:
@@ -69,5 +71,14 @@ class Readers:
     def _publish(self, key, state):
         reading = self._open.get(key)
         if reading is not None:
-            log = AttemptLog(key[1], state, reading.read, streaming=True, final=reading.ended)
+            log = AttemptLog(
+                key[1],
+                state,
+                reading.read,
+                streaming=True,
+                final=reading.ended,
+                urgent=reading.urgent,
+                works=not self._world.logs_stuck,
+                read_at=reading.read_at,
+            )
             loops.log_news(self._program.parts, key[0], log)

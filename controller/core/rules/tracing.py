@@ -35,7 +35,9 @@ def _is_due(run: Run, policy: Policy) -> bool:
 
 def _logs_are_read(run: Run, policy: Policy) -> bool:
     """No log is being read, and none of a pod that is still there remains to be asked for."""
-    return not following.of_run(run, policy) and all(log.state is not LogState.READING for log in run.logs)
+    return not following.is_unasked(run, policy) and all(
+        log.state is not LogState.READING for log in run.logs
+    )
 
 
 def record(seen: Snapshot, now: Now, policy: Policy) -> Plan:

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.core.contract import Status
-from controller.core.model import ContainerSpec
+from controller.core.model import Condition, ContainerSpec, Wishes
 from controller.core.rules import following
 from controller.core.snapshot import Export
 from controller.core.transcript import LogState
@@ -90,6 +92,74 @@ def test_what_readers_are_told(pod, log, ended):
 )
 def test_which_runs_need_their_logs(job, policy, export, want):
     assert bool(follows(make_run(job, make_pod(), export=export), policy)) is want
+
+
+STARTED = now(0).wall
+
+
+def urgent(run, *, at=100, others=()):
+    """What its reader is told of how urgent it is; None: nothing."""
+    plan = following.follow_logs(make_snapshot(run, *others), now(at), POLICY)
+    return [follow.urgent for follow in plan.actions], plan.look_again
+
+
+CANCELLED = Wishes(output="claude-stream-json", cancel_requested="enough")
+FAILING = Condition("FailureTarget", "True", "DeadlineExceeded", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("job", "pod"),
+    [
+        pytest.param(make_job(), make_pod(deleted_at=STARTED), id="its pod is being deleted"),
+        pytest.param(make_job(conditions=(FAILING,)), make_pod(), id="its Job is to fail"),
+        pytest.param(make_job(notes={Status.STOP: "{}"}), make_pod(), id="it is being stopped"),
+        pytest.param(make_job(wishes=CANCELLED), make_pod(), id="its host wants it to end"),
+        pytest.param(
+            make_job(deadline_seconds=150, started_at=STARTED), make_pod(), id="its time is nearly up"
+        ),
+    ],
+)
+def test_a_log_whose_container_is_about_to_end_is_urgent_and_its_reader_told_once(job, pod):
+    assert urgent(make_run(job, pod)) == ([True], None)
+    assert urgent(make_run(job, pod, logs=[make_open_log()])) == ([True], None)
+    knows = make_log(state=LogState.READING, urgent=True)
+    assert urgent(make_run(job, pod, logs=[knows])) == ([], None)
+
+
+def test_a_deadline_is_looked_for_when_it_comes_near():
+    run = make_run(make_job(deadline_seconds=1000, started_at=STARTED), make_pod(), logs=[make_open_log()])
+    assert urgent(run, at=100) == ([], 840.0)
+    assert urgent(run, at=940) == ([True], None)
+
+
+def test_what_is_urgent_no_more_is_told_too():
+    log = make_log(state=LogState.READING, urgent=True)
+    assert urgent(make_run(make_job(), make_pod(), logs=[log])) == ([False], None)
+
+
+def test_a_log_that_has_ended_is_in_no_hurry():
+    run = make_run(make_job(notes={Status.STOP: "{}"}), make_ended_pod(0), logs=[make_open_log()])
+    assert urgent(run) == ([False], None)
+
+
+def test_a_cancel_of_the_newest_attached_run_makes_the_log_urgent():
+    on = make_run(make_job(), make_pod(), logs=[make_open_log()])
+    attached = make_job(name="run-2", phase="Attached", wishes=CANCELLED)
+    attached = replace(attached, status={**attached.status, Status.ATTACHED_TO: f"run-1/{uid_of('run-1')}"})
+    assert urgent(on, others=(make_run(attached),)) == ([True], None)
+
+
+def test_logs_that_only_a_trace_waits_for_are_patient():
+    (follow,) = follows(make_run(make_job(phase="Failed"), make_ended_pod(1)), TRACED)
+    assert follow.patient
+    (follow,) = follows(make_run(make_job(), make_ended_pod(1)), TRACED)
+    assert not follow.patient
+
+
+def test_a_check_asks_for_all_that_there_is_whatever_is_known():
+    run = make_run(make_job(), make_pod(), logs=[make_open_log()])
+    (follow,) = following.check(make_snapshot(run), run, run.pods[0], now()).actions
+    assert (follow.check, follow.urgent, follow.ended) == (True, False, False)
 
 
 def test_every_attempt_has_its_own_log():
