@@ -101,7 +101,7 @@ class Reader:
         wish.ended, wish.urgent = wish.ended or action.ended, action.urgent
         news = before != (wish.ended, wish.urgent)
         if action.check:
-            self._check()
+            self._unsure = wish.hurried = True
         if news or not action.check or self._read_at != self._said.read_at:
             self._say(LogState.READING)
         if news:
@@ -109,11 +109,6 @@ class Reader:
         if news or action.check:
             self._means.turns.reconsider(wish)
             self._set_alarm()
-
-    def _check(self) -> None:
-        """Somebody must be certain. If there is news for them about that, they may ask again."""
-        if self._read_at == self._said.read_at:
-            self._unsure = self._wish.hurried = True
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────
 

@@ -14,11 +14,13 @@ with a `last` or a `stream` may be reading what was said before they came. One t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import heapq
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain, islice
+from itertools import count
 from typing import Final
 
 LAST_READS: Final = 200
@@ -63,6 +65,10 @@ class Wish:
     """If it is polled, then before others."""
     polled_at: float | None = None
     """When it was last granted a short read, by the loop's clock."""
+    since: int = 0
+    """Its number in the line for a stream, kept until it has got one."""
+    queued: bool = False
+    """There is a ticket with that number."""
 
 
 class Turn:
@@ -105,12 +111,16 @@ class Turns:
         self._places = CATCHING_UP
         self._tell_waiting = waiting
         self._asking: dict[Wish, asyncio.Future[Turn]] = {}
-        # Each of these in the order of their coming; a log that is being polled keeps its place for a stream.
-        self._ended: dict[Wish, None] = {}
-        self._urgent: dict[Wish, None] = {}
-        self._streamless: dict[Wish, None] = {}
-        self._polled: dict[Wish, None] = {}
-        self._soon: dict[Wish, None] = {}
+        # Those who ask, in the order of their coming. (Of a plain dict that is emptied from its beginning
+        # the first is found ever more slowly.)
+        self._ended = (OrderedDict[Wish, None](), OrderedDict[Wish, None]())
+        self._urgent = OrderedDict[Wish, None]()
+        self._polled = OrderedDict[Wish, None]()
+        self._soon = OrderedDict[Wish, None]()
+        self._streamless: set[Wish] = set()
+        """Whether they ask just now or not: who is being polled, or has failed, keeps its number."""
+        self._tickets: list[tuple[int, Wish]] = []
+        self._numbers = count(1)
         self._next_poll = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -131,9 +141,8 @@ class Turns:
 
     def leave(self, wish: Wish) -> None:
         """This log is not read any more."""
-        for line in (self._ended, self._urgent, self._streamless, self._polled, self._soon):
-            line.pop(wish, None)
-        self._tell_waiting(len(self._streamless))
+        self._stop_asking(wish)
+        self._part(wish)
 
     async def _wait(self, wish: Wish) -> Turn:
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
@@ -143,7 +152,6 @@ class Turns:
         try:
             return await future
         except asyncio.CancelledError:
-            self._asking.pop(wish, None)
             self.leave(wish)
             if future.done() and not future.cancelled():
                 self._give_back(future.result())
@@ -154,46 +162,79 @@ class Turns:
         self._free[turn.way] += 1
         self._serve()
 
+    # ── Lines ────────────────────────────────────────────────────────────────────────────────────
+
     def _line_up(self, wish: Wish) -> None:
+        self._leave_lines(wish)
         if wish.ended:
-            self.leave(wish)
-            self._ended[wish] = None
+            self._part(wish)
+            self._ended[wish.patient][wish] = None
             return
-        self._streamless.setdefault(wish)
-        self._polled.setdefault(wish)
-        for line, wanted in ((self._urgent, wish.urgent), (self._soon, wish.urgent or wish.hurried)):
-            if wanted:
-                line.setdefault(wish)
-            else:
-                line.pop(wish, None)
+        if wish not in self._streamless:
+            self._streamless.add(wish)
+            wish.since = next(self._numbers)
+            self._tell_waiting(len(self._streamless))
+        self._take_ticket(wish)
+        self._polled[wish] = None
+        if wish.urgent:
+            self._urgent[wish] = None
+        if wish.urgent or wish.hurried:
+            self._soon[wish] = None
+
+    def _take_ticket(self, wish: Wish) -> None:
+        if not wish.queued:
+            wish.queued = True
+            heapq.heappush(self._tickets, (wish.since, wish))
+
+    def _leave_lines(self, wish: Wish) -> None:
+        for line in (*self._ended, self._urgent, self._polled, self._soon):
+            line.pop(wish, None)
+
+    def _stop_asking(self, wish: Wish) -> None:
+        self._asking.pop(wish, None)
+        self._leave_lines(wish)
+
+    def _part(self, wish: Wish) -> None:
+        """It needs no stream any more, or has one: the next time it comes last."""
+        if wish in self._streamless:
+            self._streamless.discard(wish)
+            self._tell_waiting(len(self._streamless))
 
     # ── Serving ──────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self) -> None:
         """Gives away all that can be had now."""
-        self._serve_with(Way.URGENT, self._urgent)
-        self._serve_with(Way.LAST, sorted(self._ended, key=lambda wish: wish.patient))
-        self._serve_with(Way.STREAM, chain(self._urgent, self._streamless))
+        while self._urgent and self._free[Way.URGENT]:
+            self._grant(next(iter(self._urgent)), Way.URGENT)
+        for line in self._ended:
+            while line and self._free[Way.LAST] and self._places:
+                self._grant(next(iter(line)), Way.LAST)
+        while self._free[Way.STREAM] and self._places and (wish := self._eldest()) is not None:
+            self._grant(wish, Way.STREAM)
         self._serve_polls()
-        self._tell_waiting(len(self._streamless))
 
-    def _serve_with(self, way: Way, line: Iterable[Wish]) -> None:
-        """The first of this line who ask just now; those that are being polled come later."""
-        most = self._free[way] if way is Way.URGENT else min(self._free[way], self._places)
-        if most:
-            for wish in tuple(islice((wish for wish in line if wish in self._asking), most)):
-                self._grant(wish, way)
+    def _eldest(self) -> Wish | None:
+        """Who asks and has waited longest for a stream; those that are urgent before others."""
+        if self._urgent:
+            return next(iter(self._urgent))
+        while self._tickets:
+            number, wish = heapq.heappop(self._tickets)
+            wish.queued = False
+            if wish not in self._polled:
+                continue
+            if wish.since == number:
+                return wish
+            self._take_ticket(wish)  # this one is of an earlier time
+        return None
 
     def _grant(self, wish: Wish, way: Way) -> None:
-        if (future := self._asking.get(wish)) is None or future.cancelled():
-            self.leave(wish)
+        future = self._asking[wish]
+        self._stop_asking(wish)
+        if future.done():  # its reader has been cancelled, and has not come to know it yet
+            self._part(wish)
             return
-        del self._asking[wish]
-        if way is Way.POLL:
-            self._polled.pop(wish)
-            self._soon.pop(wish, None)
-        else:
-            self.leave(wish)
+        if way is not Way.POLL:
+            self._part(wish)
         self._free[way] -= 1
         paced = way in (Way.LAST, Way.STREAM)
         self._places -= paced

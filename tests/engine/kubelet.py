@@ -35,7 +35,7 @@ class Kubelet:
         self.latency = 0.0
         self.chunk = 1 << 16
         self.open = self.most = 0
-        self._written = asyncio.Event()
+        self._written = {}
         self._ended = set()
         self._cuts = 0
 
@@ -44,24 +44,26 @@ class Kubelet:
     def start(self, *pods):
         for pod in pods:
             self.lines[pod] = []
+            self._written[pod] = asyncio.Event()
 
     def write(self, pod, *lines):
         at = START + int(asyncio.get_running_loop().time() * contract.SECOND)
         self.lines[pod] += [(at + number, line) for number, line in enumerate(lines)]
-        self._stir()
+        self._stir(pod)
 
     def end(self, pod):
         self._ended.add(pod)
-        self._stir()
+        self._stir(pod)
 
     def cut(self):
         """Every stream that is open breaks."""
         self._cuts += 1
-        self._stir()
+        for pod in self.lines:
+            self._stir(pod)
 
-    def _stir(self):
-        self._written.set()
-        self._written = asyncio.Event()
+    def _stir(self, pod):
+        self._written[pod].set()
+        self._written[pod] = asyncio.Event()
 
     # What the reader asks.
 
@@ -78,7 +80,7 @@ class Kubelet:
             cuts = self._cuts
             sent = next((n for n, (at, _) in enumerate(self.lines[pod]) if at >= begin), len(self.lines[pod]))
             while True:
-                ended, written = pod in self._ended, self._written
+                ended, written = pod in self._ended, self._written[pod]
                 if cuts != self._cuts:
                     raise errors.Unavailable("cut")
                 if not (follow and pod in self.deaf):
