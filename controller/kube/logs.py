@@ -12,7 +12,7 @@ timestamp given, as many lines as had it), then as many lines as were given afte
 is not there any more, the log was rotated and nobody can tell what was lost: `gap`.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from operator import attrgetter
@@ -32,6 +32,8 @@ GONE: Final = (
     b"rpc error: code = NotFound",
 )
 """How the kubelet says, in a body with status 200, that a log is not there any more."""
+PIECE_BYTES: Final = 16 * 1024
+"""So much of a chunk is given at once: whoever takes the lines can let others have their turn in between."""
 WORDS_MAX: Final = 100
 """Lines without a timestamp that are kept back at most, till one with a timestamp comes."""
 
@@ -129,9 +131,10 @@ class ContainerLog:
                 self._kube.log(*self._of, follow=follow, since=self._place.since())
             ) as chunks:
                 async for chunk in chunks:
-                    lines = self._count(self._take(chunk))
-                    if lines or not chunk:
-                        yield lines
+                    for piece in _pieces(chunk):
+                        lines = self._count(self._take(piece))
+                        if lines or not chunk:
+                            yield lines
             whole = True
         finally:
             self._place.rest()
@@ -267,3 +270,12 @@ class ContainerLog:
             raise (errors.LogGone if words.startswith(GONE) else errors.Unavailable)(told)
         if self._skip_to_anchor and not follow:
             self._anchor_missing = True
+
+
+def _pieces(chunk: bytes) -> Iterator[bytes]:
+    """What is left of it when the reader stops in between has not been given, and is read again."""
+    if len(chunk) <= PIECE_BYTES:
+        yield chunk
+        return
+    for start in range(0, len(chunk), PIECE_BYTES):
+        yield chunk[start : start + PIECE_BYTES]

@@ -114,10 +114,10 @@ def wanted(pod, **more):
 
 
 @asynccontextmanager
-async def followed(kubelet, streams=500):
-    """A follower at work, and what it says. Times are the loop's."""
+async def followed(kubelet, streams=500, clock=None):
+    """A follower at work, and what it says. Times are the loop's, if no clock says otherwise."""
     seen = Seen()
-    clock = asyncio.get_running_loop().time
+    clock = clock or asyncio.get_running_loop().time
     follower = LogFollower(kubelet, seen.publish, seen, random.Random(1), streams=streams, clock=clock)
     task = asyncio.ensure_future(follower.run())
     await asyncio.sleep(0)

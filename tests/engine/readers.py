@@ -78,21 +78,21 @@ class Pods:
     def __init__(self, cluster):
         self._cluster = cluster
 
-    def start(self, name="pod"):
-        self.create(name)
-        self._status(name, "Running", {"running": {"startedAt": STARTED}})
+    def start(self, name="pod", names=("claude",)):
+        self.create(name, names=names)
+        self._status(name, "Running", {"running": {"startedAt": STARTED}}, names)
 
-    def create(self, name="pod", node="fake-node"):
+    def create(self, name="pod", node="fake-node", names=("claude",)):
         spec = {"nodeName": node} if node else {}
-        spec["containers"] = [{"name": "claude", "image": "x"}]
+        spec["containers"] = [{"name": container, "image": "x"} for container in names]
         self._cluster.create("pods", {"metadata": {"namespace": "default", "name": name}, "spec": spec})
 
     def run(self, name="pod"):
         self._status(name, "Running", {"running": {"startedAt": STARTED}})
 
-    def write(self, *lines, name="pod", **when):
+    def write(self, *lines, name="pod", container="claude", **when):
         for line in lines:
-            self._cluster.append_log("default", name, "claude", line, **when)
+            self._cluster.append_log("default", name, container, line, **when)
 
     def end(self, name="pod", code=0):
         ended = {"exitCode": code, "reason": "Completed", "startedAt": STARTED, "finishedAt": ENDED}
@@ -101,9 +101,10 @@ class Pods:
     def delete(self, name="pod"):
         self._cluster.delete("pods", "default", name, gracePeriodSeconds=0)
 
-    def _status(self, name, phase, state):
-        container = {"name": "claude", "ready": False, "restartCount": 0, "image": "x", "imageID": "x"}
-        patch = {"status": {"phase": phase, "containerStatuses": [container | {"state": state}]}}
+    def _status(self, name, phase, state, names=("claude",)):
+        told = {"ready": False, "restartCount": 0, "image": "x", "imageID": "x", "state": state}
+        statuses = [{"name": container} | told for container in names]
+        patch = {"status": {"phase": phase, "containerStatuses": statuses}}
         self._cluster.patch("pods", "default", name, patch, subresource="status")
 
     def follow(self, name="pod", *, ended=False, output="text"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -9,8 +10,9 @@ from controller.core.actions import FollowLog
 from controller.core.agents import fold
 from controller.core.transcript import LogState
 from controller.engine import log_reader
-from controller.kube import transport
-from devcluster.fake import Refusal
+from controller.kube import logs, transport
+from controller.kube.api import Kube
+from devcluster.fake import FakeCluster, Options, Refusal
 from tests.engine.readers import Pods, following
 
 RESULT = b'{"type":"result","subtype":"success","is_error":false,"result":"Done."}'
@@ -335,3 +337,83 @@ async def test_a_stream_in_which_nothing_comes_is_not_broken_while_its_container
             pods.write(b"x", name="other")
             await seen.until(lambda count=count: seen.lines == count)
         assert not seen.reads
+
+
+async def test_lines_in_many_pieces_and_of_any_bytes_come_whole(kube, pods):
+    """A runtime keeps lines in pieces of 16 KiB."""
+    lines = (b"x" * 50_000, b"\xff\xfe progress 10%\rprogress 20%\r", b"", b"y" * 16_384, b"\x85\xe2\x80\xa8")
+    pods.start()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow())
+        await seen.until(lambda: seen.streams == 1)
+        pods.write(*lines)
+        pods.end()
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines, log.seen.bytes) == (LogState.COMPLETE, 5, sum(map(len, lines)))
+
+
+async def test_a_line_longer_than_may_be_is_cut_and_counted(kube, pods, monkeypatch):
+    monkeypatch.setattr(logs.ContainerLog.__init__, "__kwdefaults__", {"line_max": 1000})
+    pods.start()
+    pods.write(b"x" * 5000, b"y" * 1000, b"z")
+    pods.end()
+    async with following(kube) as (follower, seen):
+        follower.follow(pods.follow(ended=True))
+        log = await seen.end_of()
+    assert (log.state, log.seen.lines, log.seen.cut_lines, log.seen.bytes) == (LogState.COMPLETE, 3, 1, 2001)
+
+
+async def test_the_agents_container_is_read_whatever_others_say(cluster, kube, pods):
+    pods.start(names=("main", "sidecar"))
+    async with following(kube) as (follower, seen):
+        follower.follow(replace(pods.follow(), container="main"))
+        pods.write(b"mine", container="main")
+        pods.write(*[b"noise"] * 50, container="sidecar")
+        pods.write(b"too", container="main")
+        await seen.until(lambda: seen.lines == 2)
+    assert seen.of("pod").seen.tail == "mine\ntoo"
+
+
+async def test_a_further_attempt_is_a_log_of_its_own(kube, pods):
+    for name in ("first", "second"):
+        pods.start(name)
+    async with following(kube) as (follower, seen):
+        for name in ("first", "second"):
+            follower.follow(replace(pods.follow(name), job_uid="job"))
+            pods.write(name.encode(), name=name)
+        await seen.until(lambda: seen.lines == 2)
+        assert sorted(log.seen.tail for log in seen.logs.values()) == ["first", "second"]
+        follower.forget("job")
+        await seen.until(lambda: seen.streams == 0)
+
+
+async def test_a_stream_goes_on_over_a_rotation_in_mid_run_and_what_a_break_has_lost_to_it_is_owned_up_to(
+    tmp_path,
+):
+    options = Options(container_log_max_size=2000, container_log_max_files=2)
+    async with FakeCluster(options=options, kubelet=False, job_controller=False) as cluster:
+        pods = Pods(cluster)
+        kube = await Kube.connect(kubeconfig=str(cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+        for name in ("pod", "broken"):
+            pods.start(name)
+        async with following(kube) as (follower, seen):
+            for name in ("pod", "broken"):
+                follower.follow(pods.follow(name))
+            for number in range(200):
+                pods.write(b"line %d" % number)
+                await seen.until(lambda number=number: seen.lines == number + 1)
+            pods.write(b"one", name="broken")
+            await seen.until(lambda: seen.lines == 201)
+            cluster.faults.refusals = [Refusal(503, resources=("pods/log",))]
+            cluster.streams.end_all("cut", "logs")
+            await seen.until(lambda: seen.reads["unavailable"] >= 3)
+            pods.write(*(b"line %d" % number for number in range(200)), name="broken")
+            cluster.faults.clear()
+            for name, state in (("pod", LogState.COMPLETE), ("broken", LogState.TRUNCATED)):
+                pods.end(name)
+                follower.follow(pods.follow(name, ended=True))
+                assert (await seen.end_of(name)).state is state
+            assert seen.of("pod").seen.lines == 200
+            assert 1 < seen.of("broken").seen.lines < 201
+        await kube.aclose()

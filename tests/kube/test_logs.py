@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 from contextlib import aclosing
 
 import pytest
@@ -264,6 +265,53 @@ def test_a_huge_line_in_small_pieces_costs_no_more_than_its_length():
     lines, _ = in_virtual_time(read(log))
     assert len(lines[0].data) == 64 << 20
     assert time.perf_counter() - began < 10, "joining at each piece would copy half a terabyte"
+
+
+def test_a_line_that_never_ends_takes_no_more_memory_than_a_line_may_have():
+    """Neither while it comes, nor between connections, however often it is read again."""
+    limit = 1 << 20
+    kubelet = Kubelet((START, b"a"), (START + 1, b"x" * (40 << 20)), ended_by=b"")
+    log = container_log(kubelet, line_max=limit)
+
+    async def chunks(*_of, **_how):
+        yield b""
+        yield stamp(START) + b"a\n" + stamp(START + 1)
+        for _ in range(640):
+            yield bytes(1 << 16)
+        raise errors.Unavailable("cut")
+
+    kubelet.log = chunks
+    tracemalloc.start()
+    for _ in range(2):
+        in_virtual_time(read(log))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * limit
+    (line,) = log.finish()
+    assert (len(line.data), line.cut) == (limit, True)
+
+
+def test_many_lines_that_come_together_are_given_in_pieces_and_a_stop_in_between_loses_none():
+    lines = [(START + number, b"%d" % number) for number in range(5000)]
+    kubelet = Kubelet(*lines)
+    kubelet.chunk = 1 << 20
+    log = container_log(kubelet)
+
+    async def some():
+        taken = []
+        async with aclosing(log.read(follow=True)) as batches:
+            async for batch in batches:
+                assert len(batch) < 1000
+                taken += batch
+                if len(taken) > 2000:
+                    return taken
+        return taken
+
+    first = in_virtual_time(some())
+    assert 2000 < len(first) < 3000
+    rest, _ = in_virtual_time(read(log))
+    assert [(line.at, line.data) for line in (*first, *rest)] == lines
+    assert not log.gap
 
 
 # What the kubelet says instead of a log.
