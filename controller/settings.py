@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     log_drain_seconds: int = Field(300, ge=1, le=3600)
     """How long a log that can't be read is tried for after its container has ended."""
     log_streams: int = Field(500, ge=1, le=10000)
-    """How many logs are followed at once."""
+    """How many logs are followed at once; those beyond it are read every few seconds."""
     workers: int = Field(8, ge=1, le=64)
     """How many slots are worked on at once."""
     trace_mode: Literal["end", "off"] = "end"
