@@ -100,6 +100,10 @@ class AgentLog:
     subagents: int = 0
     input_tokens: int = 0
     """As far as the stream tells: input plus cache reads and writes, once per message id."""
+    output_tokens: int = 0
+    """Likewise, once per message; only a stream with partial messages tells them at all."""
+    messages: tuple[str, ...] = ()
+    """Ids of the newest messages that are counted in turns and tokens: their further blocks don't count."""
     tools: tuple[ToolCall, ...] = ()
     moments: tuple[Moment, ...] = ()
     tail: str = ""
@@ -127,6 +131,32 @@ class LogState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """How far a log has been read. The anchor is the newest timestamp; times in ns."""
+
+    first: int
+    """Timestamp of the first line there was: a log that begins later has lost its beginning."""
+    newest: int
+    same: int
+    """Lines with the newest timestamp."""
+    after: int
+    """Lines after the last of those; they are older."""
+    oldest: int
+    """The oldest timestamp from the anchor on."""
+    mark: str
+    """Tells the last line with the newest timestamp from others, in every process alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A log as far as it was read once. Of what was seen, the single calls, moments and raw line are gone."""
+
+    pod_uid: str
+    place: Place
+    seen: AgentLog
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptLog:
     """The log of the agent's container in one pod."""
 
@@ -146,3 +176,5 @@ class AttemptLog:
 
     A stream never comes to an end while its container runs: `FollowLog.check` asks for such a read.
     """
+    place: Place | None = None
+    """How far it has been read; None: not at all, or nobody can tell."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from controller.core.transcript import ToolCall
+from controller.core.transcript import AgentLog, ToolCall
 
 CALLS_MAX: Final = 5000
 """Tool calls kept; further ones are only counted. The same bound holds for tasks."""
@@ -17,10 +17,10 @@ CALLS_MAX: Final = 5000
 class Calls:
     """A ledger in which a call is replaced, never changed, so that `read` is one copy of a list."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.errors = 0
-        self.subagents = 0
+    def __init__(self, begun: AgentLog) -> None:
+        self.count = begun.tool_calls
+        self.errors = begun.tool_errors
+        self.subagents = begun.subagents
         self.dropped = 0
         self._kept: list[ToolCall] = []
         self._place: dict[str, int] = {}
@@ -30,13 +30,17 @@ class Calls:
         self._in_background: set[str] = set()
         """Ids of calls whose subagent works on after the tool has returned."""
         self._live: set[str] = set()
+        self._nameless = begun.tasks_live
+        """Tasks that an earlier process knew as live; their ids are not known."""
+        self._over: set[str] = set()
+        """Ids of those of them that have ended."""
         self._told = False
         """The agent itself lists its live tasks: starts and ends need not be counted any more."""
 
     @property
     def live(self) -> int:
         """Background tasks that have not ended."""
-        return len(self._live)
+        return len(self._live) + self._nameless
 
     def read(self) -> tuple[ToolCall, ...]:
         """The calls in the order of their start."""
@@ -89,7 +93,11 @@ class Calls:
 
     def task_ended(self, at: int, task_id: str, call_id: str, *, failed: bool) -> None:
         """A task ended, and with it the call that started it, if that was for a subagent."""
-        self._live.discard(task_id)
+        if task_id in self._live:
+            self._live.discard(task_id)
+        elif self._nameless and task_id not in self._over:
+            self._nameless -= 1
+            self._over.add(task_id)
         call = self._find(self._call_of.get(task_id, call_id))
         if call is not None and call.subagent:
             self._in_background.discard(call.id)
@@ -98,6 +106,7 @@ class Calls:
     def tasks_live(self, task_ids: Iterable[str]) -> None:
         """The agent tells the full set of its live background tasks."""
         self._live = set(list(task_ids)[:CALLS_MAX])
+        self._nameless = 0
         self._told = True
 
     def _find(self, call_id: str) -> ToolCall | None:

@@ -13,14 +13,17 @@ from controller.core.agents import claude_events as events
 from controller.core.agents import claude_moments as moments
 from controller.core.agents.calls import Calls
 from controller.core.agents.claims import claim_of
+from controller.core.agents.sessions import Sessions
+from controller.core.agents.spending import Spending
 from controller.core.agents.words import Recent, Tail, word
 from controller.core.contract import SECOND
-from controller.core.transcript import AgentLog, Claim, Moment, ToolCall
+from controller.core.transcript import AgentLog, Moment, ToolCall
 
 MOMENTS_MAX: Final = 500
 TAIL_BYTES: Final = 4 * 1024
 RECENT: Final = 4096
-"""Lines and messages remembered, to know a repeat; far more than a reader goes back after a lost stream."""
+"""Lines remembered, to know a repeat; far more than a reader goes back after a lost stream."""
+INIT: Final = "system/init"
 
 SUBAGENT_TOOLS: Final = frozenset({"Agent", "Task"})
 DEFAULT_SUBAGENT: Final = "general-purpose"
@@ -34,26 +37,24 @@ SYNTHETIC: Final = "<synthetic>"
 class ClaudeFold:
     """Lines of Claude Code's stream-json, folded into an AgentLog."""
 
-    def __init__(self) -> None:
-        self._lines = self._bytes = self._odd = self._cut = 0
-        self._first: int | None = None
-        self._last: int | None = None
-        self._session = self._model = self._version = ""
-        self._init_at: int | None = None
-        self._claim: Claim | None = None
-        self._turn_open = False
-        self._assistant_lines = self._turns = self._tokens = self._retries = 0
-        self._assistant_error = self._retrying = ""
-        self._limited_until: int | None = None
-        self._calls = Calls()
+    def __init__(self, begun: AgentLog | None = None) -> None:
+        begun = begun or AgentLog()
+        self._lines, self._bytes = begun.lines, begun.bytes
+        self._odd, self._cut = begun.odd_lines, begun.cut_lines
+        self._first, self._last, self._init_at = begun.first_at, begun.last_at, begun.init_at
+        self._session = Sessions(begun)
+        self._assistant_lines, self._retries = begun.assistant_lines, begun.retries
+        self._assistant_error, self._retrying = begun.assistant_error, begun.retrying
+        self._limited_until = begun.limited_until
+        self._spent = Spending(begun.turns, begun.input_tokens, begun.output_tokens, begun.messages)
+        self._calls = Calls(begun)
         self._moments: list[Moment] = []
-        self._moments_dropped = 0
+        self._moments_dropped = begun.dropped
         self._said = Tail(TAIL_BYTES)
+        self._said.add(begun.tail)
         self._noise = Tail(TAIL_BYTES)
         self._met = Recent(RECENT)
-        self._messages = Recent(RECENT)
-        self._counted = Recent(RECENT)
-        self._seen: AgentLog | None = AgentLog()
+        self._seen: AgentLog | None = begun
 
     def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
         """One line. `at`: the kubelet's time (ns). `cut`: it was longer than the reader keeps."""
@@ -61,7 +62,7 @@ class ClaudeFold:
             self._count(at, line)
             self._cut += 1
             # What is lost may have been anything, a result too: nothing is closed before the next result.
-            self._turn_open = self._turn_open or line.lstrip()[:1] == b"{"
+            self._session.turn_open = self._session.turn_open or line.lstrip()[:1] == b"{"
             return
         head, odd = events.HEAD.read(line)
         # Only the very same line is a repeat; a uuid that another line has too is no reason to lose that one.
@@ -70,10 +71,9 @@ class ClaudeFold:
         self._count(at, line)
         if head is None:
             self._overhear(line)
-        elif (reader := READERS.get(events.kind_of(head))) is not None:
-            event, event_odd = reader.read(line)
-            odd = self._take(at, line, event) or event_odd or odd
-        self._odd += odd or (head is not None and head.type is None)
+        else:
+            odd = self._read(at, line, head) or odd or head.type is None
+        self._odd += odd
 
     def seen(self) -> AgentLog:
         """All that is concluded so far; the same value until a line changes it."""
@@ -82,6 +82,7 @@ class ClaudeFold:
         return self._seen
 
     def _conclude(self) -> AgentLog:
+        session, spent, calls = self._session, self._spent, self._calls
         return AgentLog(
             lines=self._lines,
             bytes=self._bytes,
@@ -89,26 +90,28 @@ class ClaudeFold:
             cut_lines=self._cut,
             first_at=self._first,
             last_at=self._last,
-            session_id=self._session,
-            model=self._model,
-            agent_version=self._version,
+            session_id=session.id,
+            model=session.model,
+            agent_version=session.version,
             init_at=self._init_at,
-            claim=self._claim,
-            turn_open=self._turn_open,
-            tasks_live=self._calls.live,
+            claim=session.claim,
+            turn_open=session.turn_open,
+            tasks_live=calls.live,
             assistant_lines=self._assistant_lines,
             assistant_error=self._assistant_error,
             retrying=self._retrying,
             retries=self._retries,
-            turns=self._turns,
-            tool_calls=self._calls.count,
-            tool_errors=self._calls.errors,
-            subagents=self._calls.subagents,
-            input_tokens=self._tokens,
-            tools=self._calls.read(),
+            turns=spent.turns,
+            tool_calls=calls.count,
+            tool_errors=calls.errors,
+            subagents=calls.subagents,
+            input_tokens=spent.input_tokens,
+            output_tokens=spent.output_tokens,
+            messages=spent.newest(),
+            tools=calls.read(),
             moments=tuple(self._moments),
             tail=self._said.read() or self._noise.read(),
-            dropped=self._calls.dropped + self._moments_dropped,
+            dropped=calls.dropped + self._moments_dropped,
             limited_until=self._limited_until,
         )
 
@@ -123,55 +126,72 @@ class ClaudeFold:
         if not self._said.read():
             self._noise.add(line[-2 * TAIL_BYTES :].decode("utf-8", "replace"))
 
-    def _take(self, at: int, line: bytes, event: Any) -> bool:
-        """What the event means; True if it is odd."""
+    def _read(self, at: int, line: bytes, head: events.Head) -> bool:
+        """What the line means; True if it is odd."""
+        kind = events.kind_of(head)
+        if (reader := READERS.get(kind)) is None:
+            return False
+        if not self._session.owns(word(head.session_id), begins=kind == INIT):
+            # Whoever it is: nothing is taken for finished while an agent speaks.
+            self._session.turn_open = self._session.turn_open or kind in ("assistant", "user")
+            return True
+        event, odd = reader.read(line)
         if isinstance(event, events.Result):
-            return self._result(at, line, event)
-        return bool(self._TAKE.get(type(event), ClaudeFold._moment)(self, at, event))
+            return self._result(at, line, event) or odd
+        return bool(self._TAKE.get(type(event), ClaudeFold._moment)(self, at, event)) or odd
 
     def _opened(self) -> None:
-        self._turn_open = True
+        self._session.turn_open = True
         self._retrying = ""
 
     def _init(self, at: int, event: events.Init) -> None:
-        self._opened()
+        self._session.begin(word(event.session_id), word(event.model), word(event.claude_code_version))
         self._init_at = at if self._init_at is None else self._init_at
-        self._session = word(event.session_id) or self._session
-        self._model = word(event.model) or self._model
-        self._version = word(event.claude_code_version) or self._version
+        self._retrying = ""
 
     def _assistant(self, at: int, event: events.Assistant) -> bool:
         self._opened()
         self._assistant_lines += 1
         # A log whose beginning is gone still tells its session, which a host needs to resume it.
-        self._session = self._session or word(event.session_id)
+        self._session.id = self._session.id or word(event.session_id)
         parent = word(event.parent_tool_use_id)
         if event.error and not parent:
             self._assistant_error = word(event.error)
         if event.message is None:
             return True
-        self._count_message(event.message, main=not parent)
+        self._count_message(event.message, main=not parent, again=bool(event.supersedes))
         odd = False
         for block in event.message.blocks:
-            if block.type == "tool_use":
+            if block.type == "tool_use" and not event.aborted:
                 odd = self._tool_use(at, parent, block) or odd
             elif block.type == "text" and block.text and not parent:
                 self._said.add(block.text)
         return odd
 
-    def _count_message(self, message: events.Message, *, main: bool) -> None:
-        """Turns and tokens once for each message, whose blocks come one a line and repeat its usage."""
+    def _count_message(self, message: events.Message, *, main: bool, again: bool) -> None:
+        """Turns and tokens once for each message, whose blocks come one a line and repeat its usage.
+
+        `again`: it stands for one that was counted already. Its tokens were spent all the same.
+        """
         identity = word(message.id)
         if not identity or message.model == SYNTHETIC:
             return
-        if main and self._messages.first_time(identity):
-            self._turns += 1
-        if main and not self._model:
-            self._model = word(message.model)
-        usage = message.usage
-        if usage is not None and self._counted.first_time(identity):
-            self._tokens += usage.input_tokens or 0
-            self._tokens += (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+        if main and not self._session.model:
+            self._session.model = word(message.model)
+        usage, tokens = message.usage, None
+        if usage is not None:
+            tokens = usage.input_tokens or 0
+            tokens += (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+        self._spent.message(identity, turn=main and not again, tokens=tokens)
+
+    def _streamed(self, _at: int, event: events.StreamEvent) -> None:
+        if event.event is None:
+            return
+        parent = word(event.parent_tool_use_id)
+        if event.event.type == "message_start":
+            self._spent.message_begins(parent)
+        elif event.event.type == "message_delta" and event.event.usage is not None:
+            self._spent.output(parent, event.event.usage.output_tokens or 0)
 
     def _tool_use(self, at: int, parent: str, block: events.Block) -> bool:
         identity, name, subagent = word(block.id), word(block.name), ""
@@ -195,15 +215,16 @@ class ClaudeFold:
         return False
 
     def _result(self, at: int, line: bytes, event: events.Result) -> bool:
-        session = word(event.session_id)
-        # A program that the agent starts may itself be an agent that prints results into this log.
-        if event.parent_tool_use_id or (session and self._session and session != self._session):
+        if event.parent_tool_use_id:
             return True
-        self._session = self._session or session
-        self._claim = claim_of(at, line, event)
-        self._turn_open = False
+        self._session.end(word(event.session_id), claim_of(at, line, event))
         self._retrying = ""
         return False
+
+    def _reset(self, at: int, event: events.ConversationReset) -> None:
+        self._session.begin_anew()
+        self._spent.begin_anew()
+        self._moment(at, event)
 
     def _task_started(self, _at: int, event: events.TaskStarted) -> None:
         subagent = word(event.subagent_type)
@@ -250,6 +271,8 @@ class ClaudeFold:
         events.TaskStarted: _task_started,
         events.TaskChanged: _task_changed,
         events.TasksLive: _tasks_live,
+        events.StreamEvent: _streamed,
+        events.ConversationReset: _reset,
     }
 
 

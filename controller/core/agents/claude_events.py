@@ -18,11 +18,12 @@ Amount = Annotated[float, Meta(ge=0, le=1e15)]
 
 
 class Head(Struct, gc=False):
-    """What tells an event's kind and identity."""
+    """What tells an event's kind and identity, and whose it is."""
 
     type: str | None = None
     subtype: str | None = None
     uuid: str | None = None
+    session_id: str | None = None
 
 
 class Usage(Struct, gc=False):
@@ -31,6 +32,12 @@ class Usage(Struct, gc=False):
     input_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
+
+
+class OutputUsage(Struct, gc=False):
+    """`usage` of a `message_delta`: the message's output up to now."""
+
+    output_tokens: Count | None = None
 
 
 class Block(Struct, gc=False):
@@ -67,6 +74,10 @@ class Assistant(Struct, gc=False):
     session_id: str | None = None
     parent_tool_use_id: str | None = None
     error: str | None = None
+    aborted: bool | None = None
+    """It broke off: what it asked for is not done."""
+    supersedes: list[Raw] | None = None
+    """Blocks told before that it stands for: the same turn again."""
     message: Message | None = None
 
 
@@ -154,6 +165,24 @@ class TasksLive(Struct, gc=False):
     tasks: list[TaskStarted] | None = None
 
 
+class Streamed(Struct, gc=False):
+    """A raw event of the model API. Only `message_delta` tells how much output a message has, so far."""
+
+    type: str | None = None
+    usage: OutputUsage | None = None
+
+
+class StreamEvent(Struct, gc=False):
+    """A part of a message as it grows, for hosts that asked for partial messages."""
+
+    parent_tool_use_id: str | None = None
+    event: Streamed | None = None
+
+
+class ConversationReset(Struct, gc=False):
+    """The conversation was cleared: the agent's totals begin anew, and its next session may be another."""
+
+
 class ToolOutcome(Struct, gc=False, rename="camel"):
     """`tool_use_result` of a call that starts a subagent."""
 
@@ -172,6 +201,7 @@ OUTCOME: Final = Reader(ToolOutcome)
 AGENT_INPUT: Final = Reader(AgentInput)
 
 _TASK_CHANGED: Final = Reader(TaskChanged)
+_RESET: Final = Reader(ConversationReset)
 READERS: Final[Mapping[str, Reader[Any]]] = {
     "assistant": Reader(Assistant),
     "user": Reader(User),
@@ -181,6 +211,10 @@ READERS: Final[Mapping[str, Reader[Any]]] = {
     "system/task_updated": _TASK_CHANGED,
     "system/task_notification": _TASK_CHANGED,
     "system/background_tasks_changed": Reader(TasksLive),
+    "stream_event": Reader(StreamEvent),
+    # Documented without saying whether it is a subtype.
+    "system/conversation_reset": _RESET,
+    "conversation_reset": _RESET,
 }
 """By kind, see `kind_of`."""
 

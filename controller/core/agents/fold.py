@@ -25,6 +25,9 @@ class Fold(Protocol):
         ...
 
 
-def fold_for(output: str) -> Fold:
-    """A new fold for one of `contract.OUTPUTS`; an output nobody knows is read as text."""
-    return ClaudeFold() if output == contract.OUTPUT_CLAUDE else TextFold()
+def fold_for(output: str, begun: AgentLog | None = None) -> Fold:
+    """A fold for one of `contract.OUTPUTS`; an output nobody knows is read as text.
+
+    `begun`: what a checkpoint knows of the lines before the first that will be fed.
+    """
+    return ClaudeFold(begun) if output == contract.OUTPUT_CLAUDE else TextFold(begun)

@@ -16,16 +16,17 @@ TAIL_BYTES: Final = 2 * 1024
 class TextFold:
     """Lines of plain text, folded into an AgentLog."""
 
-    def __init__(self) -> None:
-        self._lines = 0
-        self._bytes = 0
-        self._cut = 0
-        self._first: int | None = None
-        self._last: int | None = None
+    def __init__(self, begun: AgentLog | None = None) -> None:
+        begun = begun or AgentLog()
+        self._lines = begun.lines
+        self._bytes = begun.bytes
+        self._cut = begun.cut_lines
+        self._first = begun.first_at
+        self._last = begun.last_at
         self._fresh: deque[bytes] = deque(maxlen=TAIL_LINES)
         """Lines since the last look: most are pushed out unread, and then cost next to nothing."""
-        self._shown: deque[str] = deque(maxlen=TAIL_LINES)
-        self._seen: AgentLog | None = AgentLog()
+        self._shown: deque[str] = deque(filter(None, begun.tail.split("\n")), maxlen=TAIL_LINES)
+        self._seen: AgentLog | None = begun
 
     def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
         """One line. `at`: the kubelet's time (ns). `cut`: it was longer than the reader keeps."""

@@ -5,6 +5,7 @@ Never decides what a string means.
 
 import re
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 WORD_MAX: Final = 256
@@ -108,3 +109,7 @@ class Recent:
         if len(self._order) > self._limit:
             self._keys.discard(self._order.popleft())
         return True
+
+    def newest(self) -> Iterator[int | str]:
+        """The keys that are known, the newest first."""
+        return reversed(self._order)

@@ -306,7 +306,9 @@ def test_tool_calls_and_moments_beyond_the_caps_are_counted(transcript):
 
 
 def test_words_of_the_agent_are_short_and_printable(transcript):
-    seen = transcript.say(init("s\x00\n" + "x" * 999, model="\x1bm"), assistant(use("t", "Ba\nsh")))
+    seen = transcript.say(
+        init("s\x00\n" + "x" * 999, model="\x1bm"), assistant(use("t", "Ba\nsh"), session_id=None)
+    )
     assert (len(seen.session_id), seen.model, seen.tools[0].name) == (254, "m", "Bash")
 
 
