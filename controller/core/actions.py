@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.core.spantree import SpanTree
+from controller.core.transcript import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ class FollowLog:
     """The container has terminated: a stream that ends now has ended for good."""
     urgent: bool = False
     """A stream is needed at once, whatever the budget of streams says: the container is about to end."""
+    begun: Checkpoint | None = None
+    """How far it was read by an earlier process, for a log whose beginning is not there any more."""
     check: bool = False
     """Make certain: read all that there is now, and tell when (`AttemptLog.read_at`)."""
     patient: bool = False

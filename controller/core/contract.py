@@ -26,6 +26,8 @@ RESULT_INLINE_MAX: Final = 16 * 1024
 """Bytes of `status.D/result`; what is bigger is cut and says so."""
 FACTS_MAX: Final = 2 * 1024
 """Bytes of `status.D/facts`."""
+LOG_CURSOR_MAX: Final = 2 * 1024
+"""Bytes of `status.D/log-cursor`."""
 MIN_HEARTBEAT_SECONDS: Final = 5
 
 SECOND: Final = 1_000_000_000

@@ -7,14 +7,15 @@ waiting for one is given up, is decided in `core`; when it may be read, by `log_
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from controller.core import cursor
 from controller.core.actions import FollowLog
 from controller.core.agents import fold
-from controller.core.transcript import AgentLog, AttemptLog, LogState
+from controller.core.transcript import AgentLog, AttemptLog, Checkpoint, LogState
 from controller.engine.log_turns import Turn, Turns, Way, Wish
 from controller.kube import errors
 from controller.kube.api import Kube
@@ -82,6 +83,7 @@ class Reader:
         self._means = means
         self._log = ContainerLog(means.kube, action.namespace, action.pod, action.container)
         self._fold = fold.fold_for(action.output)
+        self._begun = action.begun
         self._seen = AgentLog()
         self._wish = Wish(urgent=action.urgent, ended=action.ended, patient=action.patient)
         self._told = asyncio.Event()
@@ -132,6 +134,8 @@ class Reader:
                     await self._use(turn)
             except errors.KubeError as error:
                 if self._is_last_word(error):
+                    if self._begun is not None:
+                        self._go_on(self._begun)
                     self._means.observer.log_read("gone")
                     self._finish(self._state_without_end())
                     return
@@ -200,7 +204,7 @@ class Reader:
         """One connection; whether it was given up, because nothing came or for a check."""
         opened = False
         try:
-            async with self._waiting(way), aclosing(self._log.read(follow=way.follows)) as batches:
+            async with self._waiting(way), aclosing(self._batches(way)) as batches:
                 async for batch in batches:
                     opened = True
                     turn.heard()
@@ -216,6 +220,20 @@ class Reader:
                 self._fail()
             raise
         return False
+
+    async def _batches(self, way: Way) -> AsyncGenerator[tuple[Line, ...], None]:
+        """First of all it is found out where to begin: the beginning may not be there any more."""
+        if self._begun is not None and await self._log.goes_on(self._begun.place):
+            self._go_on(self._begun)
+        self._begun = None
+        async with aclosing(self._log.read(follow=way.follows)) as batches:
+            async for batch in batches:
+                yield batch
+
+    def _go_on(self, begun: Checkpoint) -> None:
+        """Where an earlier process stopped."""
+        self._fold = fold.fold_for(self._action.output, begun.seen)
+        self._seen, self._begun = self._fold.seen(), None
 
     def _take(self, batch: tuple[Line, ...], *, streaming: bool) -> None:
         """Folds these lines, without a pause: what has been counted as given must not be lost."""
@@ -279,10 +297,7 @@ class Reader:
 
     def _state_without_end(self) -> LogState:
         """The log went before its end was seen: only the agent's own closing word makes it whole."""
-        seen = self._seen
-        if seen.claim is not None and not seen.turn_open and not self._log.gap:
-            return LogState.COMPLETE
-        return LogState.TRUNCATED if seen.lines else LogState.MISSING
+        return cursor.state_without_end(self._seen, gap=self._log.gap)
 
     def _finish(self, state: LogState) -> None:
         for line in self._log.finish():
@@ -301,6 +316,7 @@ class Reader:
             urgent=self._wish.urgent,
             works=self._works,
             read_at=self._read_at,
+            place=self._log.place,
         )
         self._means.publish(self._action.job_uid, self._said)
 

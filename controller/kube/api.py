@@ -207,13 +207,14 @@ class Kube:
             Request("update", resource.plural, resource.path(namespace, name), "PUT", body=body), resource
         )
 
-    async def log(
-        self, namespace: str, pod: str, container: str, *, follow: bool, since: str = ""
+    async def log(  # noqa: PLR0913 — one keyword for each parameter of the API
+        self, namespace: str, pod: str, container: str, *, follow: bool, since: str = "", limit_bytes: int = 0
     ) -> AsyncGenerator[bytes, None]:
         """A container's log as it comes, with timestamps. The first chunk, empty, says that it is open."""
         params = {"container": container, "timestamps": "true"}
         params |= {"follow": "true"} if follow else {}
         params |= {"sinceTime": since} if since else {}
+        params |= {"limitBytes": str(limit_bytes)} if limit_bytes else {}
         request = Request("log", PODS.plural, PODS.path(namespace, pod) + "/log", params=params)
         try:
             async with aclosing(self._stream("logs", request)) as chunks:

@@ -15,10 +15,12 @@ is not there any more, the log was rotated and nobody can tell what was lost: `g
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import blake2b
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from controller.core import contract
+from controller.core.transcript import Place
 from controller.kube import errors
 from controller.kube.api import Kube
 
@@ -34,6 +36,8 @@ GONE: Final = (
 """How the kubelet says, in a body with status 200, that a log is not there any more."""
 PIECE_BYTES: Final = 16 * 1024
 """So much of a chunk is given at once: whoever takes the lines can let others have their turn in between."""
+PROBE_MAX: Final = 512
+"""Bytes of a log in which its first timestamp is found, or the words with which there is none."""
 WORDS_MAX: Final = 100
 """Lines without a timestamp that are kept back at most, till one with a timestamp comes."""
 
@@ -50,6 +54,12 @@ _line = tuple.__new__  # twice as fast as Line(…), and this is done for every 
 _data = attrgetter("data")
 
 
+def _unreadable(words: bytes) -> errors.KubeError:
+    """What the kubelet says instead of a log."""
+    told = words[:500].decode("utf-8", "replace")
+    return (errors.LogGone if words.startswith(GONE) else errors.Unavailable)(told)
+
+
 class _Stamp(NamedTuple):
     """The newest timestamp in its parts: what all lines of one second begin with."""
 
@@ -62,6 +72,8 @@ class _Stamp(NamedTuple):
 class _Place:
     """Where reading goes on."""
 
+    first: int = 0
+    """Timestamp of the first line given."""
     newest: int = 0
     """The newest timestamp given: the anchor."""
     same: int = 0
@@ -73,10 +85,11 @@ class _Place:
 
     anchor: bytes | None = None
     """The last line given with the newest timestamp; between connections only its hash is kept."""
-    mark: int = 0
+    mark: str = ""
 
     def pass_by(self, at: int, data: bytes) -> None:
         if at > self.newest:
+            self.first = self.first or at
             self.newest, self.same, self.after, self.oldest, self.anchor = at, 1, 0, at, data
         elif at == self.newest:
             self.same, self.after, self.oldest, self.anchor = self.same + 1, 0, at, data
@@ -86,11 +99,23 @@ class _Place:
     def rest(self) -> None:
         """The connection has ended."""
         if self.anchor is not None:
-            self.mark, self.anchor = hash(self.anchor), None
+            self.mark, self.anchor = _mark(self.anchor), None
+
+    def read(self) -> Place | None:
+        """As others may keep it; None before the first line."""
+        if not self.same:
+            return None
+        mark = self.mark if self.anchor is None else _mark(self.anchor)
+        return Place(self.first, self.newest, self.same, self.after, self.oldest, mark)
 
     def since(self) -> str:
         """One second more than needed: a line yet to come may be a little older than the last."""
         return contract.rfc3339(max(self.oldest - contract.SECOND, 0)) if self.same else ""
+
+
+def _mark(line: bytes) -> str:
+    """Tells a line from others, today and in the next process."""
+    return blake2b(line, digest_size=8).hexdigest()
 
 
 class ContainerLog:
@@ -116,6 +141,29 @@ class ContainerLog:
     def last_at(self) -> int:
         """The newest timestamp of all lines given, 0 before the first."""
         return self._place.newest
+
+    @property
+    def place(self) -> Place | None:
+        """How far it has been read; None before the first line."""
+        return self._place.read()
+
+    async def goes_on(self, place: Place) -> bool:
+        """Starts at a place that was reached once, if the log's beginning is not there any more.
+
+        One small read. While the beginning is there, all of it is read again, and nothing is missed.
+        """
+        self._begin()
+        async with aclosing(self._kube.log(*self._of, follow=False, limit_bytes=PROBE_MAX)) as chunks:
+            start = b"".join([chunk async for chunk in chunks])
+        at, _ = self._stamped(start)
+        if not at and start:
+            raise _unreadable(start)
+        if at == place.first:
+            return False
+        self._place = _Place(
+            place.first, place.newest, place.same, place.after, place.oldest, mark=place.mark
+        )
+        return True
 
     @property
     def gap(self) -> bool:
@@ -222,7 +270,7 @@ class ContainerLog:
 
     def _is_anchor(self, data: bytes) -> bool:
         """Else lines of the same timestamp were rotated away before it, and this is a new one."""
-        return hash(data) == self._place.mark
+        return _mark(data) == self._place.mark
 
     def _without_stamp(self, words: bytes) -> tuple[Line, ...]:
         """Not the container's words but the kubelet's, about the log."""
@@ -266,8 +314,7 @@ class ContainerLog:
         """The server has ended the log in good order: what does that say?"""
         words = b"\n".join((*self._words, *self._parts))
         if words and not self._stamped_seen and not self._stamped(words)[0]:
-            told = words[:500].decode("utf-8", "replace")
-            raise (errors.LogGone if words.startswith(GONE) else errors.Unavailable)(told)
+            raise _unreadable(words)
         if self._skip_to_anchor and not follow:
             self._anchor_missing = True
 

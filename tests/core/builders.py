@@ -18,7 +18,7 @@ from controller.core.model import (
     Wishes,
 )
 from controller.core.snapshot import Attempt, Export, Policy, Run, Snapshot
-from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
+from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, Place
 
 NOON = 1_795_348_800
 NAMESPACE = "agents"
@@ -167,6 +167,10 @@ def make_attempt(*containers, job="run-1", **changes):
 # ── Logs ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+PLACE = Place(at(42), at(88), 1, 0, at(88), "0123456789abcdef")
+"""How far the logs of these tests have been read, if that is of interest."""
+
+
 def make_claim(subtype="success", **changes):
     raw = json.dumps({"type": "result", "subtype": subtype}).encode()
     claim = Claim(at(88), raw, subtype, is_error=subtype != "success", text="Done.", turns=3)
@@ -201,9 +205,9 @@ def make_log(pod="run-1-x", state=LogState.COMPLETE, seen=None, **changes):
     return replace(log, **changes)
 
 
-def make_open_log(pod="run-1-x", **seen):
+def make_open_log(pod="run-1-x", place=None, **seen):
     """A log that is still being read, of an agent at work."""
-    return make_log(pod, LogState.READING, make_seen(**seen))
+    return make_log(pod, LogState.READING, make_seen(**seen), place=place)
 
 
 # ── Runs and snapshots ───────────────────────────────────────────────────────────────────────────

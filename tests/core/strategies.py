@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from controller.core import admission, facts
+from controller.core import admission, cursor, facts
 from controller.core.contract import SECOND, TERMINAL, Phase, Reason, Status
 from controller.core.model import (
     Condition,
@@ -32,7 +32,7 @@ from controller.core.snapshot import (
     Run,
     Snapshot,
 )
-from controller.core.transcript import AttemptLog, LogState
+from controller.core.transcript import AttemptLog, LogState, Place
 from tests.core.builders import (
     NAMESPACE,
     SLOT,
@@ -214,6 +214,9 @@ _TEXT_OF = {
             _DEEP,
         ]
     ),
+    Status.LOG_CURSOR: st.sampled_from(
+        ["of a pod", "of a pod, with a claim", "of nobody", '{"v":1,"pod":7}', "", _DEEP]
+    ),
     Status.TRACE_EXPORTED: st.just(stamp(98)),
     Status.SESSION_ID: st.sampled_from(["5e55", "older"]),
     Status.RESULT: st.just("…"),
@@ -254,6 +257,18 @@ def _facts_of(text, pods):
     return facts.encode(replace(seen, left_out=3 if "left out" in text else 0))
 
 
+def _cursor_of(text, pods):
+    if not text.startswith("of "):
+        return text
+    pod = "nobody" if "nobody" in text or not pods else pods[0].uid
+    seen = make_seen(lines=6, claim=make_claim() if "claim" in text else None)
+    return cursor.encode(
+        AttemptLog(pod, LogState.READING, seen, place=Place(at(42), at(60), 1, 0, at(60), ""))
+    )
+
+
+_FITTING = ((Status.LOG_CURSOR, _cursor_of), (Status.FACTS, _facts_of))
+"""Values that must fit to the pods that are there."""
 _SECRET, _PROMPT = Owned("Secret", "run-secret"), Owned("ConfigMap", "run-prompt")
 _OWNED = st.sampled_from([(), (), (), (_SECRET,), (_PROMPT,), (_SECRET, _PROMPT)])
 _ANSWERS = st.sampled_from(
@@ -280,6 +295,7 @@ _POD_DELETED = st.sampled_from([None, None, at(80)])
 _NODES = st.sampled_from(["node-1", "node-1", ""])
 _POD_PHASES = st.sampled_from(["Running", "Pending", "Succeeded", "Failed", "Unknown", ""])
 _POD_REASONS = st.sampled_from(["", "", "Evicted", "☃" * 500])
+_PLACES = st.sampled_from([None, Place(at(42), at(88), 1, 0, at(88), "0f" * 8)])
 _LOG_STATES = st.sampled_from(LogState)
 _JOB_BIRTHS = st.sampled_from([at(0), at(0), at(5), at(5.5)])
 _JOB_DELETED = st.sampled_from([None, None, None, at(90)])
@@ -353,10 +369,8 @@ def statuses(draw, pods, *, over):
         elif phase is not Phase.QUEUED:
             own[Status.OBSERVED_AT] = draw(_TEXT_OF[Status.OBSERVED_AT])
         if draw(_EITHER):
-            own[Status.FACTS] = draw(_TEXT_OF[Status.FACTS])
-    if Status.FACTS in own:
-        own[Status.FACTS] = _facts_of(own[Status.FACTS], pods)
-    return own
+            own |= {name: draw(_TEXT_OF[name]) for name in (Status.FACTS, Status.LOG_CURSOR)}
+    return own | {name: text_of(own[name], pods) for name, text_of in _FITTING if name in own}
 
 
 @st.composite
@@ -386,7 +400,15 @@ def pods(draw, job, number):
 @st.composite
 def logs(draw, pod):
     state = draw(_LOG_STATES)
-    return AttemptLog(pod, state, draw(_SEEN), streaming=True, final=draw(_EITHER), urgent=draw(_EITHER))
+    return AttemptLog(
+        pod,
+        state,
+        draw(_SEEN),
+        streaming=True,
+        final=draw(_EITHER),
+        urgent=draw(_EITHER),
+        place=draw(_PLACES),
+    )
 
 
 @st.composite

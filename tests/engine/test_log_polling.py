@@ -13,7 +13,7 @@ from tests.engine.virtual import virtual
 class Silent:
     """A log that is there and says nothing new: its container waits to be restarted."""
 
-    gap, reads = False, 0
+    gap, reads, place = False, 0, None
 
     def __init__(self, *_):
         pass

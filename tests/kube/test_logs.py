@@ -35,10 +35,13 @@ class Kubelet:
         kept = [stamp(at) + data for at, data in self.lines[self.first :] if at >= begin]
         return b"\n".join(kept) + self.ended_by if kept else b""
 
-    async def log(self, _namespace, _pod, _container, *, follow, since=""):
+    async def log(self, _namespace, _pod, _container, *, follow, since="", limit_bytes=0):
         assert isinstance(follow, bool)
         self.asked.append(since)
         body = self.body(since)
+        if limit_bytes:
+            yield body[:limit_bytes]
+            return
         length, how = self.cuts.pop(0) if self.cuts else (len(body), "end")
         body = body[:length]
         yield b""
@@ -357,3 +360,57 @@ def test_the_first_batch_says_that_the_stream_is_open():
             return await anext(batches)
 
     assert in_virtual_time(first()) == ()
+
+
+def place_of(log):
+    assert log.place
+    return log.place
+
+
+def test_another_process_goes_on_at_the_place_that_was_reached_if_the_beginning_is_gone():
+    kubelet = Kubelet(*((START + n * SECOND, b"%d" % n) for n in range(100)))
+    first = container_log(kubelet)
+    in_virtual_time(read(first))
+    place = place_of(first)
+    kubelet.lines += [(START + 99 * SECOND, b"same"), (START + 100 * SECOND, b"new")]
+    kubelet.first = 40
+    log = container_log(kubelet)
+    assert in_virtual_time(log.goes_on(place))
+    lines, _ = in_virtual_time(read(log))
+    assert [line.data for line in lines] == [b"same", b"new"]
+    assert (log.gap, log.place.first, log.place.newest) == (False, START, START + 100 * SECOND)
+
+
+def test_while_the_beginning_is_there_all_is_read_again():
+    kubelet = Kubelet(*((START + n * SECOND, b"%d" % n) for n in range(10)))
+    first = container_log(kubelet)
+    in_virtual_time(read(first))
+    log = container_log(kubelet)
+    assert not in_virtual_time(log.goes_on(place_of(first)))
+    assert len(in_virtual_time(read(log))[0]) == 10
+
+
+def test_a_place_that_is_not_found_again_is_a_gap():
+    kubelet = Kubelet(*((START + n * SECOND, b"%d" % n) for n in range(10)))
+    first = container_log(kubelet)
+    in_virtual_time(read(first))
+    for kept in ([(START + 20 * SECOND, b"later")], []):
+        kubelet.lines = kept
+        log = container_log(kubelet)
+        assert in_virtual_time(log.goes_on(place_of(first)))
+        lines, _ = in_virtual_time(read(log))
+        assert ([line[:2] for line in lines], log.gap) == (kept, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (b"unable to retrieve container logs for containerd://1", errors.LogGone),
+        (b"out of order", errors.Unavailable),
+    ],
+)
+def test_a_log_that_cannot_be_looked_at_goes_on_nowhere(words, error):
+    first = container_log(Kubelet((START, b"x")))
+    in_virtual_time(read(first))
+    with pytest.raises(error):
+        in_virtual_time(container_log(Words(words)).goes_on(place_of(first)))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import admission, attachments, facts, lifecycle, result, verdict
+from controller.core import admission, attachments, cursor, facts, lifecycle, result, verdict
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Phase, Status
 from controller.core.model import Job, Now
@@ -79,6 +79,8 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     log = run.log(attempt.uid) if attempt else None
     if lifecycle.unread(run, log):
         log = _given_up(log)
+    if attempt is not None and (log is None or not log.seen.lines):
+        log = cursor.restored(run.job, attempt.uid) or log
     finding = verdict.conclude(run, log)
     extra = {
         Status.RESULT: result.fit(result.document(run, known, log, finding)),

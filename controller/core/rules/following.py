@@ -5,7 +5,7 @@ A log is urgent if its container is about to end, by somebody's will: what it sa
 
 from typing import Final
 
-from controller.core import attachments, lifecycle
+from controller.core import attachments, cursor, lifecycle
 from controller.core.actions import FollowLog, Plan
 from controller.core.contract import SECOND, TERMINAL, Status
 from controller.core.model import Job, Now, Pod, RunState
@@ -104,4 +104,5 @@ def _request(run: Run, pod: Pod, *, urgent: bool, sure: bool = False) -> FollowL
         urgent=urgent,
         check=sure,
         patient=run.job.phase in TERMINAL,
+        begun=None if run.log(pod.uid) else cursor.of(run.job, pod.uid),
     )

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import facts, lifecycle, result
+from controller.core import cursor, facts, lifecycle, result
 from controller.core.actions import PatchJob
 from controller.core.contract import LIVE, SCHEMA, TERMINAL, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
 from controller.core.snapshot import Policy, Run, Standing
 from controller.core.spans import tree
-from controller.core.transcript import AgentLog
+from controller.core.transcript import AgentLog, AttemptLog
 
 
 def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be written
@@ -91,15 +91,22 @@ def _riders(run: Run, standing: Standing, now: Now, policy: Policy) -> dict[str,
     if standing.phase in LIVE:
         riders[Status.OBSERVED_AT] = rfc3339(now.wall)
         riders[Status.HEARTBEAT_SECONDS] = str(policy.heartbeat_seconds)
-    if standing.phase in TERMINAL:
-        riders |= dict.fromkeys((Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS))
     if (pod := lifecycle.newest_pod(run)) is not None:
         riders[Status.POD] = f"{pod.name}/{pod.uid}"
         log = run.log(pod.uid)
-        riders |= _progress(log.seen) if log else {}
+        if log is not None and not cursor.is_behind(run.job, log):
+            riders |= _progress(log.seen) | _cursor(log)
     if (known := facts.gather(run)).attempts:
         riders[Status.FACTS] = facts.encode(known)
+    if standing.phase in TERMINAL:
+        ends = dict.fromkeys((Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS, Status.LOG_CURSOR))
+        return riders | ends
     return riders
+
+
+def _cursor(log: AttemptLog) -> dict[str, str | None]:
+    text = cursor.encode(log)
+    return {Status.LOG_CURSOR: text} if text else {}
 
 
 def _progress(seen: AgentLog) -> dict[str, str | None]:
@@ -111,7 +118,9 @@ def _progress(seen: AgentLog) -> dict[str, str | None]:
         "toolErrors": seen.tool_errors,
         "subagents": seen.subagents,
         "inputTokens": seen.input_tokens,
+        "outputTokens": seen.output_tokens,
         "retries": seen.retries,
+        "tasksLive": seen.tasks_live,
         "lines": seen.lines,
     }
     return {

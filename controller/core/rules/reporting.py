@@ -6,15 +6,16 @@ Keeps the number of writes small: 4 to 5 patches for a normal run besides heartb
 from dataclasses import replace
 from typing import Final
 
-from controller.core import admission, facts, heartbeat, lifecycle
+from controller.core import admission, cursor, facts, heartbeat, lifecycle
 from controller.core.actions import Plan
 from controller.core.contract import LIVE, RANK, TERMINAL, Phase, Reason, Status
 from controller.core.model import Now
 from controller.core.rules import concluding, publishing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
+from controller.core.transcript import AttemptLog
 
-_FACTS_AFTER_RESULT_SECONDS: Final = 2.0
+_SECURED_AFTER_SECONDS: Final = 2.0
 """A result that was seen is secured this long after, if no terminal patch has come by then (contract §2)."""
 
 
@@ -42,7 +43,7 @@ def _report(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     standing = _forward(run, _standing(run))
     if _at_once(run, standing):
         return Plan((publishing.patch(run, standing, now, policy, why="report"),))
-    waits = [_settled_in(seen, run, standing, now, policy), _facts_in(seen, run, now)]
+    waits = [_settled_in(seen, run, standing, now, policy), _secured_in(seen, run, now)]
     marks = tuple(mark for _, mark in waits if mark)
     lasting = [left for left, _ in waits if left is not None]
     if any(left <= 0 for left in lasting):
@@ -93,11 +94,25 @@ def _settled_in(
     return policy.settle_seconds - (now.mono - seen.first_seen(mark, now)), mark
 
 
-def _facts_in(seen: Snapshot, run: Run, now: Now) -> tuple[float | None, str]:
-    if not any(log.seen.claim for log in run.logs):
-        return None, ""
-    known = facts.gather(run)
-    if not known.attempts or run.job.status.get(Status.FACTS) == facts.encode(known):
+def _secured_in(seen: Snapshot, run: Run, now: Now) -> tuple[float | None, str]:
+    """A result that was seen is not lost with its pod: facts and cursor know of it."""
+    claimed = [log for log in run.logs if log.seen.claim]
+    if not claimed or (_knows_facts(run) and all(_knows_claim(run, log) for log in claimed)):
         return None, ""
     mark = f"claimed:{run.job.uid}"
-    return _FACTS_AFTER_RESULT_SECONDS - (now.mono - seen.first_seen(mark, now)), mark
+    return _SECURED_AFTER_SECONDS - (now.mono - seen.first_seen(mark, now)), mark
+
+
+def _knows_facts(run: Run) -> bool:
+    known = facts.gather(run)
+    return not known.attempts or run.job.status.get(Status.FACTS) == facts.encode(known)
+
+
+def _knows_claim(run: Run, log: AttemptLog) -> bool:
+    """Whether the cursor has this result; only that of the newest pod is ever written."""
+    pod = lifecycle.newest_pod(run)
+    if pod is None or pod.uid != log.pod_uid or log.place is None or cursor.is_behind(run.job, log):
+        return True
+    found = cursor.of(run.job, pod.uid)
+    claim = found.seen.claim if found else None
+    return claim is not None and log.seen.claim is not None and claim.at == log.seen.claim.at

@@ -3,16 +3,20 @@ from dataclasses import replace
 
 import pytest
 
+from controller.core import cursor, facts
 from controller.core.actions import PatchJob, ReadPods, TellJob
 from controller.core.contract import SECOND, Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.rules import concluding
-from controller.core.snapshot import Export, Run
+from controller.core.snapshot import Export, Facts, Run
 from controller.core.transcript import AgentLog, LogState
 from tests.core.builders import (
     KEYS,
+    PLACE,
     POLICY,
     TRACED,
+    exited,
+    make_attempt,
     make_ended_pod,
     make_ids,
     make_job,
@@ -206,3 +210,40 @@ def test_an_attempt_that_was_not_seen_is_looked_for_before_the_result_is_written
 def test_a_job_that_may_still_run_is_never_settled_whatever_its_annotations_say():
     copied = make_job(phase="Succeeded", result=True, notes={Status.TRACE_EXPORTED: stamp(1)})
     assert not concluding.is_settled(make_run(copied), TRACED)
+
+
+def gone(code, log, **changes):
+    """A run whose pod went while nobody looked: all that is left of it is what was written on its Job."""
+    kept = {
+        Status.FACTS: facts.encode(Facts((make_attempt(exited(code)),))),
+        Status.LOG_CURSOR: cursor.encode(log),
+    }
+    return make_over(job=make_job(phase="Running", reason="AgentWorking", notes=kept), code=code, **changes)
+
+
+@pytest.mark.parametrize("log", [None, make_log(state=LogState.MISSING, seen=AgentLog())])
+@pytest.mark.parametrize(
+    ("code", "phase", "reason"),
+    [(0, Phase.SUCCEEDED, Reason.COMPLETED), (1, Phase.FAILED, Reason.CONTAINER_ERROR)],
+)
+def test_a_result_that_only_the_cursor_knows_is_told_and_never_covers_a_failure(log, code, phase, reason):
+    read = make_log(place=PLACE)
+    run = replace(gone(code, read), logs=(log,) if log else (), pods_read_at=1e9)
+    plan = conclude(run if log else replace(run, pods=()), at=now(1000))
+    assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (phase, reason)
+    told = json.loads(status(plan, Status.RESULT))
+    assert (told["summary"], told["sessionId"], told["log"]["state"]) == ("Done.", "5e55", "complete")
+    assert (told["log"]["lines"], told["numTurns"], "resultJson" in told) == (12, 3, False)
+
+
+def test_a_cursor_without_a_claim_says_that_the_log_was_cut_short():
+    run = replace(gone(0, make_open_log(place=PLACE)), logs=(), pods=(), pods_read_at=1e9)
+    told = json.loads(status(conclude(run, at=now(1000)), Status.RESULT))
+    assert (told["reason"], told["log"]["state"]) == ("TruncatedOutput", "truncated")
+
+
+def test_the_terminal_patch_takes_the_cursor_away():
+    kept = {Status.LOG_CURSOR: cursor.encode(make_log(place=PLACE))}
+    run = make_over(job=make_job(phase="Running", reason="AgentWorking", notes=kept))
+    patch = patch_of(conclude(run))
+    assert patch.annotations[KEYS.status(Status.LOG_CURSOR)] is None

@@ -1,11 +1,15 @@
+import json
 from dataclasses import replace
 
 import pytest
 
+from controller.core import cursor, facts, lifecycle
+from controller.core.actions import Plan
 from controller.core.contract import Phase, Reason, Status
 from controller.core.rules import publishing, reporting
 from tests.core.builders import (
     KEYS,
+    PLACE,
     POLICY,
     make_ended_pod,
     make_ids,
@@ -194,3 +198,39 @@ def test_a_result_of_a_pod_that_was_never_seen_asks_for_no_writes_without_end():
     seen = after(make_snapshot(run), report(run), now())
     seen = after(seen, reporting.report(seen, now(110), POLICY), now(110))
     assert reporting.report(seen, now(120), POLICY).actions == ()
+
+
+def noted(run, plan):
+    """The run after the plan."""
+    return after(make_snapshot(run), plan, now(100)).runs[0]
+
+
+def test_a_result_that_was_seen_is_in_the_cursor_two_seconds_later_and_then_there_is_peace():
+    run = live(reason="AgentFinished", phase="Finishing", logs=[make_log(place=PLACE)])
+    facts_only = {Status.FACTS: facts.encode(facts.gather(run))}
+    run = replace(run, job=replace(run.job, status={**run.job.status, **facts_only}))
+    first = report(run, now(100))
+    assert (first.actions, first.look_again) == ((), 2.0)
+    seen = after(make_snapshot(run), first, now(100))
+    plan = reporting.report(seen, now(102), POLICY)
+    assert json.loads(status(plan, Status.LOG_CURSOR))["claim"]["subtype"] == "success"
+    assert reporting.report(after(seen, plan, now(102)), now(110), POLICY).actions == ()
+
+
+def test_more_lines_alone_make_no_patch():
+    run = live(logs=[make_open_log(place=PLACE)], observed=99)
+    run = noted(run, Plan((publishing.patch(run, lifecycle.standing(run), now(99), POLICY, why="report"),)))
+    assert Status.LOG_CURSOR in run.job.status
+    more = replace(run, logs=(make_open_log(lines=99, place=PLACE),))
+    assert report(more, now(100)).actions == ()
+
+
+def test_a_log_that_is_being_read_again_takes_nothing_back():
+    run = live(logs=[make_open_log(place=PLACE)], observed=0)
+    run = noted(run, report(run))
+    assert cursor.of(run.job, run.logs[0].pod_uid).seen.lines == 12
+    again = replace(run, logs=(make_open_log(lines=3, place=PLACE),))
+    plan = report(again, now(300))
+    assert plan.actions[0].why == "heartbeat"
+    assert status(plan, Status.LOG_CURSOR) is None
+    assert status(plan, Status.PROGRESS) is None
