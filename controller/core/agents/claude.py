@@ -23,7 +23,8 @@ MOMENTS_MAX: Final = 500
 TAIL_BYTES: Final = 4 * 1024
 RECENT: Final = 4096
 """Lines remembered, to know a repeat; far more than a reader goes back after a lost stream."""
-INIT: Final = "system/init"
+WHOLE: Final = 1024
+"""Bytes of a line that is compared as it is; of a longer one its end must do, with its uuid and length."""
 
 SUBAGENT_TOOLS: Final = frozenset({"Agent", "Task"})
 DEFAULT_SUBAGENT: Final = "general-purpose"
@@ -64,15 +65,18 @@ class ClaudeFold:
             # What is lost may have been anything, a result too: nothing is closed before the next result.
             self._session.turn_open = self._session.turn_open or line.lstrip()[:1] == b"{"
             return
-        head, odd = events.HEAD.read(line)
-        # Only the very same line is a repeat; a uuid that another line has too is no reason to lose that one.
-        if head is not None and head.uuid and not self._met.first_time(hash(line)):
+        # Most lines are read once; what is odd about the others is looked at part by part.
+        spoken, odd = events.SPOKEN.quick(line), False
+        head: events.Head | None = spoken
+        if spoken is None:
+            head, odd = events.HEAD.read(line)
+        if head is not None and head.uuid and not self._met.first_time(_identity(head.uuid, line)):
             return
         self._count(at, line)
         if head is None:
             self._overhear(line)
         else:
-            odd = self._read(at, line, head) or odd or head.type is None
+            odd = self._read(at, line, head, spoken) or odd or head.type is None
         self._odd += odd
 
     def seen(self) -> AgentLog:
@@ -126,16 +130,21 @@ class ClaudeFold:
         if not self._said.read():
             self._noise.add(line[-2 * TAIL_BYTES :].decode("utf-8", "replace"))
 
-    def _read(self, at: int, line: bytes, head: events.Head) -> bool:
+    def _read(self, at: int, line: bytes, head: events.Head, spoken: events.Spoken | None) -> bool:
         """What the line means; True if it is odd."""
         kind = events.kind_of(head)
         if (reader := READERS.get(kind)) is None:
             return False
-        if not self._session.owns(word(head.session_id), begins=kind == INIT):
+        speaks = kind in (events.ASSISTANT, events.USER)
+        if not self._session.owns(word(head.session_id), begins=kind == events.INIT):
             # Whoever it is: nothing is taken for finished while an agent speaks.
-            self._session.turn_open = self._session.turn_open or kind in ("assistant", "user")
+            self._session.turn_open = self._session.turn_open or speaks
             return True
+        if speaks and spoken is not None:
+            return self._spoken(at, spoken)
         event, odd = reader.read(line)
+        if isinstance(event, events.Spoken):
+            return self._spoken(at, event) or odd
         if isinstance(event, events.Result):
             return self._result(at, line, event) or odd
         return bool(self._TAKE.get(type(event), ClaudeFold._moment)(self, at, event)) or odd
@@ -149,7 +158,10 @@ class ClaudeFold:
         self._init_at = at if self._init_at is None else self._init_at
         self._retrying = ""
 
-    def _assistant(self, at: int, event: events.Assistant) -> bool:
+    def _spoken(self, at: int, event: events.Spoken) -> bool:
+        return self._assistant(at, event) if event.type == events.ASSISTANT else self._user(at, event)
+
+    def _assistant(self, at: int, event: events.Spoken) -> bool:
         self._opened()
         self._assistant_lines += 1
         # A log whose beginning is gone still tells its session, which a host needs to resume it.
@@ -203,7 +215,7 @@ class ClaudeFold:
         self._calls.start(ToolCall(identity, name, parent, at, subagent=subagent))
         return False
 
-    def _user(self, at: int, event: events.User) -> bool:
+    def _user(self, at: int, event: events.Spoken) -> bool:
         self._opened()
         if event.message is None:
             return True
@@ -266,14 +278,16 @@ class ClaudeFold:
 
     _TAKE: Final[Mapping[type, Callable[["ClaudeFold", int, Any], bool | None]]] = {
         events.Init: _init,
-        events.Assistant: _assistant,
-        events.User: _user,
         events.TaskStarted: _task_started,
         events.TaskChanged: _task_changed,
         events.TasksLive: _tasks_live,
         events.StreamEvent: _streamed,
         events.ConversationReset: _reset,
     }
+
+
+def _identity(uuid: str, line: bytes) -> int:
+    return hash(line) if len(line) <= WHOLE else hash((uuid, len(line), line[-WHOLE:]))
 
 
 def _launched(told: Raw) -> bool | None:

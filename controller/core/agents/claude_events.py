@@ -68,22 +68,18 @@ class Message(Struct, gc=False):
         return self.content or []
 
 
-class Assistant(Struct, gc=False):
-    """One content block that the model produced."""
+class Spoken(Head, gc=False):
+    """One content block that the model produced, or what the model was told: mostly results of tools.
 
-    session_id: str | None = None
+    Most lines are such, and large; so every line is first read in this shape, which says what it is as well.
+    """
+
     parent_tool_use_id: str | None = None
     error: str | None = None
     aborted: bool | None = None
     """It broke off: what it asked for is not done."""
     supersedes: list[Raw] | None = None
     """Blocks told before that it stands for: the same turn again."""
-    message: Message | None = None
-
-
-class User(Struct, gc=False):
-    """What the model was told: mostly results of tools."""
-
     message: Message | None = None
     tool_use_result: Raw = Raw()
 
@@ -196,17 +192,22 @@ class AgentInput(Struct, gc=False):
     subagent_type: str | None = None
 
 
+ASSISTANT: Final = "assistant"
+USER: Final = "user"
+INIT: Final = "system/init"
+
 HEAD: Final = Reader(Head)
+SPOKEN: Final = Reader(Spoken)
 OUTCOME: Final = Reader(ToolOutcome)
 AGENT_INPUT: Final = Reader(AgentInput)
 
 _TASK_CHANGED: Final = Reader(TaskChanged)
 _RESET: Final = Reader(ConversationReset)
 READERS: Final[Mapping[str, Reader[Any]]] = {
-    "assistant": Reader(Assistant),
-    "user": Reader(User),
+    ASSISTANT: SPOKEN,
+    USER: SPOKEN,
     "result": Reader(Result),
-    "system/init": Reader(Init),
+    INIT: Reader(Init),
     "system/task_started": Reader(TaskStarted),
     "system/task_updated": _TASK_CHANGED,
     "system/task_notification": _TASK_CHANGED,

@@ -39,6 +39,13 @@ class Reader(Generic[T]):
         except BAD:
             return self._repair(bytes(line))
 
+    def quick(self, line: bytes) -> T | None:
+        """The object, if nothing about it is odd. None: it is none, or has to be looked at with more care."""
+        try:
+            return self._decoder.decode(line)
+        except BAD:
+            return None
+
     def _repair(self, line: bytes) -> tuple[T | None, bool]:
         if line.lstrip()[:1] != b"{":
             return None, True

@@ -32,15 +32,20 @@ class Spending:
         for identity in reversed(counted):
             self._messages.first_time(identity)
             self._counted.first_time(identity)
+        self._last = ""
+        """The newest message, if there is nothing left to count of it: its blocks come in a row."""
         self._told: dict[str, int] = {}
         """Output told of the message under way, by the call whose subagent writes it (empty: none)."""
 
     def message(self, identity: str, *, turn: bool, tokens: int | None) -> None:
         """A block of that message. `turn`: it is the main agent's. `tokens`: its input; None: not told."""
+        if identity == self._last:
+            return
         if turn and self._messages.first_time(identity):
             self.turns += 1
         if tokens is not None and self._counted.first_time(identity):
             self.input_tokens += tokens
+        self._last = identity if turn and tokens is not None else ""
 
     def message_begins(self, parent: str) -> None:
         """The next words on output are about another message."""

@@ -113,7 +113,7 @@ def test_spoilt_lines_never_raise_and_stay_small(lines):
 
 
 @pytest.mark.slow
-@settings(PATIENT, max_examples=20_000)
+@settings(PATIENT, max_examples=2_000)
 @given(st.lists(spoilt_lines(), min_size=1, max_size=12))
 def test_many_more_spoilt_lines_never_raise_and_stay_small(lines):
     bounded(fed(lines))
