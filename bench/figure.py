@@ -62,6 +62,8 @@ class Size:
     """Plans a kind and round."""
     tool_calls: int = 200
     """In the transcript that is folded, and in the log of the run that is planned and traced."""
+    log_megabytes: int = 1000
+    """Of a log that is folded without being kept."""
     traces: int = 10
     rate: float = 5.0
     """Runs submitted a second, for the latency."""
@@ -72,7 +74,16 @@ class Size:
 
 FULL = Size()
 QUICK = Size(
-    rounds=2, runs=150, peer_runs=5, tracked=500, peer_tracked=30, plans=40, traces=3, steady=10, burst=20
+    rounds=2,
+    runs=150,
+    peer_runs=5,
+    tracked=500,
+    peer_tracked=30,
+    plans=40,
+    log_megabytes=30,
+    traces=3,
+    steady=10,
+    burst=20,
 )
 
 

@@ -28,6 +28,9 @@ RETRY_MOST: Final = 10.0
 END_NOTICE: Final = 1.0
 """Seconds to wait for word that the container has ended before a stream that ended is opened again."""
 
+COUNTERS_EVERY: Final = 20.0
+"""Seconds after which counters are told that are no news themselves: the next heartbeat takes them along."""
+
 SILENT_AFTER_END: Final = 30.0
 """Seconds that a connection may be silent once its container has ended."""
 
@@ -88,6 +91,7 @@ class Reader:
         self._wish = Wish(urgent=action.urgent, ended=action.ended, patient=action.patient)
         self._told = asyncio.Event()
         self._said = AttemptLog(action.pod_uid, LogState.READING, self._seen)
+        self._said_at = float("-inf")
         self._streaming = self._works = self._unsure = False
         self._read_at: float | None = None
         self._checked = float("-inf")
@@ -244,7 +248,8 @@ class Reader:
         self._works, self._streaming = True, streaming or self._streaming
         self._means.observer.log_lines(len(batch), sum(len(line.data) for line in batch))
         said = self._said
-        if not said.works or (self._streaming and not said.streaming) or _is_news(before, self._seen):
+        news = not said.works or (self._streaming and not said.streaming) or _is_news(before, self._seen)
+        if news or began - self._said_at >= COUNTERS_EVERY:
             self._say(LogState.READING)
         self._used += self._means.clock() - began
 
@@ -318,6 +323,7 @@ class Reader:
             read_at=self._read_at,
             place=self._log.place,
         )
+        self._said_at = self._means.clock()
         self._means.publish(self._action.job_uid, self._said)
 
 
