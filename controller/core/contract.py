@@ -253,9 +253,13 @@ class Status:
 
 
 OUTPUT_CLAUDE: Final = "claude-stream-json"
+OUTPUT_OPENCODE: Final = "opencode-json"
 OUTPUT_TEXT: Final = "text"
-OUTPUT_BY_ADAPTER: Final[Mapping[str, str]] = {"claude_k8s": OUTPUT_CLAUDE}
-OUTPUTS: Final = frozenset({OUTPUT_CLAUDE, OUTPUT_TEXT})
+OUTPUT_BY_ADAPTER: Final[Mapping[str, str]] = {
+    "claude_k8s": OUTPUT_CLAUDE,
+    "opencode_k8s": OUTPUT_OPENCODE,
+}
+OUTPUTS: Final = frozenset({OUTPUT_CLAUDE, OUTPUT_OPENCODE, OUTPUT_TEXT})
 
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
 

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from controller.core import contract, diagnosis, history, lifecycle
-from controller.core.contract import LAST_SECOND, OUTPUT_CLAUDE, SECOND, Phase, Reason, Status, rfc3339
+from controller.core.agents.fold import format_of
+from controller.core.contract import LAST_SECOND, SECOND, Phase, Reason, Status, rfc3339
 from controller.core.model import Container, Job
 from controller.core.snapshot import Facts, Run, Standing
 from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
@@ -249,7 +250,7 @@ def _time(at: int | None) -> str:
 
 def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
     """What was written as soon as it was seen is known without the log: a lost run can be resumed."""
-    if job.wishes.output != OUTPUT_CLAUDE:
+    if not format_of(job.wishes.output).reports:
         return
     seen = log.seen if log else AgentLog()
     found.session_id = found.session_display_id = seen.session_id or job.status.get(Status.SESSION_ID, "")
@@ -258,9 +259,10 @@ def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
 
 def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
     found.summary = seen.claim.text if seen.claim and seen.claim.text else seen.tail
-    if job.wishes.output != OUTPUT_CLAUDE:
+    said = format_of(job.wishes.output)
+    if not said.reports:
         return
-    found.provider = "anthropic"
+    found.provider = said.provider
     found.tool_calls, found.subagents = seen.tool_calls, seen.subagents
     if seen.claim is not None:
         _say_claim(found, job, seen, seen.claim)
@@ -271,7 +273,8 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
     found.num_turns, found.duration_ms = seen.turns_told, _duration_ms(seen, claim)
     found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
     found.permission_denials = claim.permission_denials
-    found.usage_basis = "session" if history.asked_session(job) else "per_run"
+    goes_on = format_of(job.wishes.output).sums_sessions and history.asked_session(job)
+    found.usage_basis = "session" if goes_on else "per_run"
     if claim.models:
         found.usage = Usage(
             input_tokens=sum(m.input_tokens for m in claim.models),
@@ -284,6 +287,7 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
             m.input_tokens, m.cache_read_tokens, m.cache_creation_tokens, m.output_tokens, m.cost_usd
         )
         for m in claim.models
+        if m.model
     }
     found.result_json = _raw(claim.raw)
 

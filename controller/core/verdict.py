@@ -12,8 +12,8 @@ import msgspec
 
 from controller.core import diagnosis, facts, lifecycle
 from controller.core.agents import outcomes, words
+from controller.core.agents.fold import format_of
 from controller.core.contract import (
-    OUTPUT_TEXT,
     SECOND,
     ErrorCode,
     ErrorFamily,
@@ -253,7 +253,7 @@ def _exit_unknown(seen: Evidence) -> Finding | None:
 
 
 def _agent_said(seen: Evidence) -> Finding | None:
-    if seen.job.wishes.output == OUTPUT_TEXT:
+    if not format_of(seen.job.wishes.output).reports:
         return None
     outcome = outcomes.classify(seen.seen)
     if outcome is not None:
@@ -264,7 +264,7 @@ def _agent_said(seen: Evidence) -> Finding | None:
 
 
 def _gave_no_result(seen: Evidence) -> Finding | None:
-    if seen.job.wishes.output == OUTPUT_TEXT or seen.seen.claim is not None:
+    if not format_of(seen.job.wishes.output).reports or seen.seen.claim is not None:
         return None
     said = _exit_said(seen)
     if seen.log is LogState.MISSING:

@@ -1,12 +1,14 @@
-"""What every fold can do, and which fold reads which output.
+"""What every fold can do, which fold reads which output, and what that format promises.
 
-Never reads a line itself.
+FORMATS is the one place that knows a format; everything else asks it. Never reads a line itself.
 """
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple, Protocol
 
 from controller.core import contract
 from controller.core.agents.claude import ClaudeFold
+from controller.core.agents.opencode import OpenCodeFold
 from controller.core.agents.text import TextFold
 from controller.core.transcript import AgentLog
 
@@ -25,9 +27,32 @@ class Fold(Protocol):
         ...
 
 
-def fold_for(output: str, begun: AgentLog | None = None) -> Fold:
-    """A fold for one of `contract.OUTPUTS`; an output nobody knows is read as text.
+class Format(NamedTuple):
+    """One output, and what can be relied on in it."""
 
-    `begun`: what a checkpoint knows of the lines before the first that will be fed.
-    """
-    return ClaudeFold(begun) if output == contract.OUTPUT_CLAUDE else TextFold(begun)
+    fold: Callable[[AgentLog | None], Fold]
+    reports: bool = True
+    """The agent itself says how it ended, in which session, and what it did. Exit code 0 without its word is
+    no success. Of a format that promises nothing the exit code is all there is."""
+    provider: str = ""
+    """Who serves its models, if that is always the same one."""
+    sums_sessions: bool = False
+    """The totals of a resumed session go on from the earlier ones."""
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    contract.OUTPUT_CLAUDE: Format(ClaudeFold, provider="anthropic", sums_sessions=True),
+    contract.OUTPUT_OPENCODE: Format(OpenCodeFold),
+    contract.OUTPUT_TEXT: Format(TextFold, reports=False),
+}
+"""By `contract.OUTPUTS`."""
+
+
+def format_of(output: str) -> Format:
+    """The format of an output; one that nobody knows is text."""
+    return FORMATS.get(output, FORMATS[contract.OUTPUT_TEXT])
+
+
+def fold_for(output: str, begun: AgentLog | None = None) -> Fold:
+    """A fold for an output. `begun`: what a checkpoint knows of the lines before the first that is fed."""
+    return format_of(output).fold(begun)

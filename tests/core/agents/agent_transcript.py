@@ -1,4 +1,4 @@
-"""Recorded runs of Claude Code, and a hand to write lines as it would."""
+"""Recorded runs of agents, and a hand to write lines as they would."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,18 @@ from pathlib import Path
 from controller.core.agents.fold import fold_for
 from controller.core.contract import OUTPUT_CLAUDE
 
-RECORDED = Path(__file__).parents[2] / "data" / "claude"
+DATA = Path(__file__).parents[2] / "data"
+OPENCODE = "cli-1.18.33"
 
 
-def lines_of(name):
+def lines_of(name, agent="claude"):
     """The lines of a recorded run."""
-    return (RECORDED / f"{name}.jsonl").read_bytes().splitlines()
+    return (DATA / agent / f"{name}.jsonl").read_bytes().splitlines()
+
+
+def opencode_lines(name):
+    """The lines of a recorded run of OpenCode."""
+    return lines_of(f"{OPENCODE}-{name}", "opencode")
 
 
 class Transcript:

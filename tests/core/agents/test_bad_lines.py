@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.core.agents.fold import fold_for
-from controller.core.contract import OUTPUT_CLAUDE, OUTPUT_TEXT
+from controller.core.contract import OUTPUT_CLAUDE, OUTPUTS
 from tests.core.agents.agent_transcript import Transcript, lines_of
 
 GOOD = {"type": "result", "subtype": "success", "is_error": False, "result": "done", "session_id": "s"}
@@ -163,9 +163,7 @@ EVENTS = st.builds(
 )
 
 
-@given(
-    st.lists(st.binary() | EVENTS, max_size=8), st.sampled_from([OUTPUT_CLAUDE, OUTPUT_TEXT]), st.booleans()
-)
+@given(st.lists(st.binary() | EVENTS, max_size=8), st.sampled_from(sorted(OUTPUTS)), st.booleans())
 def test_no_bytes_make_a_fold_raise(lines, output, cut):
     fold = fold_for(output)
     for at, line in enumerate(lines):
