@@ -11,6 +11,10 @@ SUBAGENT = TRANSCRIPTS / "success-subagent-two-results.jsonl"
 API_RETRY = TRANSCRIPTS / "api-retry.jsonl"
 HOOKS = TRANSCRIPTS / "hook-events.jsonl"
 TERMINATED = TRANSCRIPTS / "sigterm-truncated.jsonl"
+OPENCODE = ROOT / "tests" / "data" / "opencode"
+OPENCODE_TOOLS = OPENCODE / "cli-1.18.33-tools.jsonl"
+OPENCODE_DENIED = OPENCODE / "cli-1.18.33-denied.jsonl"
+OPENCODE_AUTH = OPENCODE / "cli-1.18.33-auth.jsonl"
 MAX_TURNS = ROOT / "examples" / "transcripts" / "made-max-turns.jsonl"
 KEYS = Keys()
 NAMESPACE = "default"
@@ -47,7 +51,15 @@ def make_run(name, script="true", *, agent="a-1", adapter="claude_k8s", suspend=
 
 def used(path):
     """What the last result of a transcript says was used, as a run's result has to say it."""
-    events = [json.loads(line) for line in path.read_text().splitlines()]
+    events = [json.loads(line) for line in path.read_text().splitlines() if line.startswith("{")]
+    if path.parent == OPENCODE:
+        steps = [event["part"]["tokens"] for event in events if event["type"] == "step_finish"]
+        return {
+            "inputTokens": sum(step["input"] for step in steps),
+            "cachedInputTokens": sum(step["cache"]["read"] for step in steps),
+            "cacheCreationInputTokens": sum(step["cache"]["write"] for step in steps),
+            "outputTokens": sum(step["output"] + step["reasoning"] for step in steps),
+        }
     models = [event for event in events if event.get("type") == "result"][-1]["modelUsage"].values()
     return {
         "inputTokens": sum(model["inputTokens"] for model in models),

@@ -5,7 +5,19 @@ import pytest_asyncio
 
 from controller.core.contract import Status
 from tests.program import oracle
-from tests.program.runs import API_RETRY, HOOKS, MAX_TURNS, SUBAGENT, TERMINATED, make_run, replay, used
+from tests.program.runs import (
+    API_RETRY,
+    HOOKS,
+    MAX_TURNS,
+    OPENCODE_AUTH,
+    OPENCODE_DENIED,
+    OPENCODE_TOOLS,
+    SUBAGENT,
+    TERMINATED,
+    make_run,
+    replay,
+    used,
+)
 from tests.program.stage import stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,6 +48,9 @@ def submitted(folder):
         make_run("not-configured", container=MISSING),
         make_run("not-prepared", replay(HOOKS), pod={"initContainers": [PREPARATION]}),
         make_run("submitted-running", replay(HOOKS), suspend=False),
+        make_run("opencode", replay(OPENCODE_TOOLS), adapter="opencode_k8s"),
+        make_run("opencode-denied", replay(OPENCODE_DENIED), adapter="opencode_k8s"),
+        make_run("opencode-auth", replay(OPENCODE_AUTH, then="exit 1"), adapter="opencode_k8s"),
         make_run("text", "echo done", adapter="other_k8s"),
         make_run("text-failed", "echo no >&2; exit 3", adapter="other_k8s"),
         make_run("second-attempt", second_time(folder), backoffLimit=1),
@@ -58,6 +73,9 @@ EXPECTED = {
     "not-configured": ("Failed/ConfigError", SCHEDULE, None),
     "not-prepared": ("Failed/InitFailed", SCHEDULE, None),
     "submitted-running": ("Succeeded/Completed", None, 0),
+    "opencode": ("Succeeded/Completed", None, 0),
+    "opencode-denied": ("Failed/AgentError", "adapter_failed", 0),
+    "opencode-auth": ("Failed/AuthRequired", "claude_auth_required", 1),
     "text": ("Succeeded/Completed", None, 0),
     "text-failed": ("Failed/ContainerError", "adapter_failed", 3),
     "second-attempt": ("Succeeded/Completed", None, 0),
@@ -69,6 +87,8 @@ TOLD = {
     "submitted-running": HOOKS,
     "second-attempt": HOOKS,
     "max-turns": MAX_TURNS,
+    "opencode": OPENCODE_TOOLS,
+    "opencode-denied": OPENCODE_DENIED,
 }
 every = pytest.mark.parametrize("name", EXPECTED)
 
@@ -138,6 +158,22 @@ async def test_subagents_and_tools_are_spans(played):
     names = {span.name for span in played.spans("subagent")}
     assert any(name.startswith("execute_tool") for name in names), names
     assert played.result("subagent")["subagents"] == 1
+
+
+async def test_another_agents_tools_session_and_failure_are_in_its_trace(played):
+    said = {span.name: span.attributes for span in played.spans("opencode")}
+    assert {"execute_tool bash", "execute_tool read", "agent startup"} <= set(said)
+    agent = next(about for name, about in said.items() if name.startswith("invoke_agent"))
+    assert agent["gen_ai.conversation.id"] == played.said("opencode", Status.SESSION_ID)
+    assert (agent["gen_ai.usage.input_tokens"], agent["agent.tool_calls.failed"]) == (16446, 2)
+    assert not {"gen_ai.request.model", "error.type"} & set(agent)
+    errors = [
+        span.attributes["error.type"]
+        for name in ("opencode-denied", "opencode-auth")
+        for span in played.spans(name)
+        if span.name.startswith("invoke_agent")
+    ]
+    assert errors == ["permission_denied", "api_error"]
 
 
 async def test_both_attempts_are_in_the_trace(played):

@@ -36,13 +36,16 @@ class Format(NamedTuple):
     no success. Of a format that promises nothing the exit code is all there is."""
     provider: str = ""
     """Who serves its models, if that is always the same one."""
+    closes_turns: bool = True
+    """It says when a turn is over. Else a claim is taken back by what follows it, so that one which is there
+    when the log has ended is the last word, although the turn is still open."""
     sums_sessions: bool = False
     """The totals of a resumed session go on from the earlier ones."""
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     contract.OUTPUT_CLAUDE: Format(ClaudeFold, provider="anthropic", sums_sessions=True),
-    contract.OUTPUT_OPENCODE: Format(OpenCodeFold),
+    contract.OUTPUT_OPENCODE: Format(OpenCodeFold, closes_turns=False),
     contract.OUTPUT_TEXT: Format(TextFold, reports=False),
 }
 """By `contract.OUTPUTS`."""

@@ -43,6 +43,8 @@ class Sitting:
     """The attempt did not end well: what was open then was cut off."""
     death: str
     """error.type of what was cut off."""
+    closes_turns: bool = True
+    """The agent says when a turn is over (`agents.fold.Format`)."""
 
     @property
     def seen(self) -> AgentLog:
@@ -51,8 +53,9 @@ class Sitting:
 
     @property
     def finished(self) -> Claim | None:
-        """The result that closed the agent's last turn."""
-        return None if self.seen.turn_open else self.seen.claim
+        """The result that closed the agent's last turn, or with which the log ended."""
+        last = not self.closes_turns and self.log.state is LogState.COMPLETE
+        return self.seen.claim if last or not self.seen.turn_open else None
 
     def id(self, role: str, key: str = "") -> str:
         """A span id of this sitting."""

@@ -11,6 +11,7 @@ An attempt's result is the run's if it is the last one, else what its own contai
 
 from dataclasses import dataclass
 
+from controller.core.agents.fold import format_of
 from controller.core.contract import Reason
 from controller.core.model import Container, Job
 from controller.core.snapshot import Attempt
@@ -99,7 +100,8 @@ def part(story: Story, root: Span) -> Part:
 def _sitting(story: Story, log: AttemptLog) -> Sitting:
     result, _ = story.outcome
     died = result in names.BAD_RESULTS or result == names.RESULT_CANCELLATION
-    return Sitting(story.job.uid, story.attempt.uid, story.agent, log, died, _death(story))
+    closes = format_of(story.job.wishes.output).closes_turns
+    return Sitting(story.job.uid, story.attempt.uid, story.agent, log, died, _death(story), closes)
 
 
 def _pod(story: Story) -> Span:

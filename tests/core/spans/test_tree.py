@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.agents.fold import fold_for
-from controller.core.contract import OUTPUT_CLAUDE, SECOND, Phase, Reason, rfc3339
+from controller.core.contract import OUTPUT_CLAUDE, OUTPUT_OPENCODE, SECOND, Phase, Reason, rfc3339
 from controller.core.model import Condition, Container, ContainerSpec, Ids, Job, RunState, Slot, Wishes
 from controller.core.snapshot import Attempt, Facts, Policy, Run
 from controller.core.spans import conventions as names
@@ -20,7 +20,8 @@ JOB = "0b8e4bd2-7f53-4c4a-9d4b-8f6a2f1c3d5e"
 POD = "9f1c2a3b-4d5e-4f60-8a7b-0123456789ab"
 OTHER = "1b8e4bd2-7f53-4c4a-9d4b-8f6a2f1c3d5e"
 SUBMITTER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-RECORDED = sorted((Path(__file__).parents[2] / "data" / "claude").glob("*.jsonl"))
+RECORDED = sorted((Path(__file__).parents[2] / "data").glob("*/*.jsonl"))
+OUTPUTS = {"claude": OUTPUT_CLAUDE, "opencode": OUTPUT_OPENCODE}
 
 
 def at(seconds):
@@ -498,10 +499,25 @@ def test_what_the_agent_and_its_container_say_stays_out():
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_recorded_runs_give_well_formed_traces(path):
-    fold = fold_for(OUTPUT_CLAUDE)
+    output = OUTPUTS[path.parent.name]
+    fold = fold_for(output)
     for number, line in enumerate(path.read_bytes().splitlines()):
         fold.feed(at(41) + number * SECOND // 10, line)
-    assert_well_formed(build(fold.seen()))
+    assert_well_formed(build(fold.seen(), job=make_job(wishes=Wishes(output=output))))
+
+
+@pytest.mark.parametrize(
+    ("output", "state", "end"),
+    [
+        pytest.param(OUTPUT_CLAUDE, LogState.COMPLETE, 90, id="a turn that goes on ends with its container"),
+        pytest.param(OUTPUT_OPENCODE, LogState.COMPLETE, 80.25, id="no turn is closed: the last word counts"),
+        pytest.param(OUTPUT_OPENCODE, LogState.TRUNCATED, 90, id="nobody knows whether it was the last"),
+    ],
+)
+def test_an_agent_ends_with_its_result_if_that_was_its_last_word(output, state, end):
+    job = make_job(wishes=Wishes(agent_name="Reviewer", output=output))
+    tree = build(make_log(turn_open=True), job=job, state=state)
+    assert named(tree, "invoke_agent Reviewer").end == at(end)
 
 
 # Laws
