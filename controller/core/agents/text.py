@@ -3,6 +3,7 @@
 Never interprets a line: success of such a run is its exit code.
 """
 
+import re
 from collections import deque
 from typing import Final
 
@@ -11,6 +12,7 @@ from controller.core.transcript import AgentLog
 
 TAIL_LINES: Final = 20
 TAIL_BYTES: Final = 2 * 1024
+_CUT_WORD: Final = re.compile(rb"^\S+")
 
 
 class TextFold:
@@ -35,8 +37,7 @@ class TextFold:
         self._cut += cut
         self._first = at if self._first is None else min(self._first, at)
         self._last = at if self._last is None else max(self._last, at)
-        # Twice the limit, so that a secret that the limit cuts in two is still recognised.
-        self._fresh.append(line[-2 * TAIL_BYTES :])
+        self._fresh.append(_newest(line))
         self._seen = None
 
     def seen(self) -> AgentLog:
@@ -56,3 +57,13 @@ class TextFold:
         self._shown.extend(words.shown(line.decode("utf-8", "replace")) for line in self._fresh)
         self._fresh.clear()
         return words.end_of("\n".join(self._shown).strip(), TAIL_BYTES)
+
+
+def _newest(line: bytes) -> bytes:
+    """The end of a line, as a terminal would show it: what was drawn last of a progress bar."""
+    # Twice the limit, so that a secret that the limit cuts in two is still recognised.
+    end = line[-2 * TAIL_BYTES :]
+    if len(end) < len(line):
+        # A word without its beginning may be a secret that nothing shows to be one any more.
+        end = _CUT_WORD.sub(b"", end, 1)
+    return end.rstrip(b"\r").rpartition(b"\r")[2]

@@ -20,7 +20,11 @@ def word(raw: str | None) -> str:
     return short if short.isprintable() else "".join(c for c in short if c.isprintable())
 
 
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;?]{0,32}[ -/]{0,8}[@-~]")
+# Colours and cursors, titles and links, character sets.
+_ESCAPE: Final = re.compile(
+    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)"
+    r"|[ -/]{1,8}[0-~]|[0-Z\\^-~])"
+)
 # Of the controls only newline and tab mean something to a reader. The last two ranges turn the direction
 # of writing around, with which a log can lie to its reader.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
@@ -56,7 +60,7 @@ def _redacted(line: str) -> str:
 def shown(text: str) -> str:
     """`text` for a person's eyes: control characters removed, values that look like credentials hidden."""
     if "\x1b" in text:
-        text = _COLOUR.sub("", text)
+        text = _ESCAPE.sub("", text)
     return "\n".join(_redacted(line) for line in _CONTROL.sub("", text).split("\n"))
 
 

@@ -95,3 +95,18 @@ def test_a_result_of_opencode_says_what_it_told_and_nothing_else():
 )
 def test_what_a_resumed_run_used_is_the_runs_or_the_sessions(output, lines, basis):
     assert found(output, lines, ids=make_ids(session="ses-1")).usage_basis == basis
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_of_any_program_the_exit_code_decides_and_its_last_lines_are_the_summary(exit_code):
+    lines = [b"x" * 40 for _ in range(90)] + [b"10%\r90%\rfailed: \x1b[31mpassword=hunter2\x1b[0m", b"bye"]
+    said = json.loads(result.fit(found(OUTPUT_TEXT, lines, exit_code)))
+    assert said["summary"].split("\n")[-3:] == ["x" * 40, "failed: password=[redacted]", "bye"]
+    assert len(said["summary"].split("\n")) == 20
+    assert (said["exitCode"], said["log"]["lines"]) == (exit_code, 92)
+    if exit_code:
+        assert (said["reason"], said["errorCode"]) == (Reason.CONTAINER_ERROR, "adapter_failed")
+        assert "3" in said["errorMessage"]
+    else:
+        assert (said["reason"], "errorMessage" in said) == (Reason.COMPLETED, False)
+    assert not {"sessionId", "model", "usage", "toolCalls", "numTurns", "provider"} & set(said)

@@ -1,6 +1,8 @@
 """The fold for the log of any program."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.core.agents.fold import fold_for
 from controller.core.agents.text import TAIL_BYTES, TextFold
@@ -28,7 +30,42 @@ def test_the_tail_is_the_same_however_often_one_looks(text, transcript):
 
 
 def test_the_tail_has_a_limit(text):
-    assert len(text.say(b"x" * 99_999).tail) == TAIL_BYTES
+    assert len(text.say(b"x " * 50_000 + b"y").tail) == TAIL_BYTES
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_no_part_of_a_secret_that_is_longer_than_the_tail_is_shown(text, cut):
+    secret = b"eyJ" + b"A1b2C3" * 2_000
+    assert text.say(b"token: " + secret + b" is mine", cut=cut).tail == "is mine"
+    assert text.say(secret, cut=cut).tail == "is mine"
+
+
+@given(st.integers(0, 3 * TAIL_BYTES), st.integers(0, 40))
+def test_wherever_a_line_is_cut_its_secret_is_hidden(before, after):
+    secret = "sk-ant-" + "s3cr3t" * 20
+    fold = TextFold()
+    fold.feed(1, b"x" * before + f" key={secret} ".encode() + b"y" * after)
+    assert "s3cr3t" not in fold.seen().tail
+
+
+@pytest.mark.parametrize(
+    ("line", "tail"),
+    [
+        pytest.param(b"10%\r50%\r100%", "100%", id="of a progress bar what was drawn last"),
+        pytest.param(b"10%\r50%\r100%\r", "100%", id="and then went back to the start of the line"),
+        pytest.param(b"done\r", "done", id="a line of Windows"),
+        pytest.param(b"10%\r\x1b[2K\x1b[1Gdone", "done", id="a line that was erased and drawn again"),
+        pytest.param(b"\r" * 9, "", id="nothing"),
+        pytest.param(b"\x1b]0;build\x07ok", "ok", id="a window's title"),
+        pytest.param(b"\x1b]8;;https://x/y\x1b\\here\x1b]8;;\x1b\\", "here", id="a link"),
+        pytest.param(b"\x1b(B\x1b7ok\x1b8\x1b[?25h\x1b[38;2;1;2;3mgo\x1b[0m", "okgo", id="other escapes"),
+        pytest.param(b"pass\x1b[1mword=hunter2", "password=[redacted]", id="colours hide no secret"),
+        pytest.param(b"\x1b]0;build", "]0;build", id="a title without an end"),
+    ],
+)
+def test_a_line_is_shown_as_a_terminal_would(text, line, tail):
+    seen = text.say(line)
+    assert (seen.tail, seen.bytes) == (tail, len(line))
 
 
 def test_a_cut_line_is_told(text):
