@@ -1,4 +1,4 @@
-"""The demo: thirteen runs of five agents on a cluster, watched from Queued to their traces.
+"""The demo: fourteen runs of six agents on a cluster, watched from Queued to their traces.
 
 __main__   the command line, exit codes
 play       the course of one demo, from the first object to the last check

@@ -23,10 +23,10 @@ from examples.demo.play import LOG, Wish, play
 from examples.demo.trouble import Trouble
 
 DESCRIPTION: Final = """\
-Plays thirteen runs of five agents: successes, an API that is overloaded, an agent that runs out of turns, out
+Plays fourteen runs of six agents: successes, an API that is overloaded, an agent that runs out of turns, out
 of memory, is terminated, has no image, has to wait, or may not; a host that has lost sight of its run, and
 one that cancels. Shows how the controller looks after them, and checks it.
-The agents are transcripts, recorded from the real Claude Code and played back; no model is called."""
+The agents are transcripts, recorded from the real Claude Code and OpenCode and played back; no model is called."""
 EXAMPLES: Final = """\
 examples:
   python -m examples.demo                      on a fake cluster in this process; nothing else is needed

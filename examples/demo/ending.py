@@ -94,7 +94,8 @@ def _afresh() -> Iterator[str]:
     yield "python -m examples.demo --keep    # the same, and it stays up to be looked at"
     yield "python -m devcluster fake up      # a fake cluster of your own; then, in other terminals:"
     yield f"KUBECONFIG={PLAYGROUND} python -m controller"
-    files = "--from-file=tests/data/claude --from-file=examples/transcripts"
+    folders = ("tests/data/claude", "tests/data/opencode", "examples/transcripts")
+    files = " ".join(f"--from-file={folder}" for folder in folders)
     yield f"kubectl create configmap transcripts {files} --dry-run=client -o yaml | {kubectl} create -f -"
     yield f"{kubectl} create -f examples/runs"
     yield from _looks(kubectl, None)

@@ -47,6 +47,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "13-cancelled": Expected(
         Phase.CANCELLED, Reason.CANCELLED_BY_HOST, 143, after="10-lost-sight", stopped=True
     ),
+    "14-other-agent": Expected(Phase.SUCCEEDED, Reason.COMPLETED),
 }
 WITH_SUBAGENT: Final = "01-subagent"
 """The run whose span tree is shown."""

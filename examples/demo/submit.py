@@ -19,7 +19,8 @@ from examples.demo.trouble import Trouble
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RUNS: Final = ROOT / "examples" / "runs"
-TRANSCRIPTS: Final = (ROOT / "tests" / "data" / "claude", ROOT / "examples" / "transcripts")
+_RECORDED: Final = ROOT / "tests" / "data"
+TRANSCRIPTS: Final = (_RECORDED / "claude", _RECORDED / "opencode", ROOT / "examples" / "transcripts")
 CONFIGMAP: Final = "transcripts"
 INSTANCE: Final = "app.kubernetes.io/instance"
 KEYS: Final = Keys()

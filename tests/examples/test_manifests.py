@@ -47,8 +47,9 @@ def test_a_host_writes_no_key_of_the_controller(job):
 def test_a_run_is_one_attempt_in_the_agents_container(job):
     assert job["spec"]["backoffLimit"] == 0
     assert pod_of(job)["restartPolicy"] == "Never"
-    assert [container["name"] for container in pod_of(job)["containers"]] == ["claude"]
-    assert job["metadata"]["labels"][KEYS.adapter_type] in OUTPUT_BY_ADAPTER
+    adapter = job["metadata"]["labels"][KEYS.adapter_type]
+    assert adapter in OUTPUT_BY_ADAPTER
+    assert [container["name"] for container in pod_of(job)["containers"]] == [adapter.removesuffix("_k8s")]
 
 
 def test_all_but_one_are_submitted_suspended():
