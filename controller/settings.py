@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     """How long a scheduled pod's agent container may take to start before the run is stopped."""
     unschedulable_timeout_seconds: int = Field(3600, ge=0, le=604800)
     """How long a pod may wait for a node before its run is stopped; 0: for ever."""
+    hang_timeout_seconds: int = Field(600, ge=1, le=604800)
+    """How long an agent may be silent after its result, or a sidecar outlive it, till the run is stopped."""
+    silent_after_seconds: int = Field(3600, ge=1, le=604800)
+    """How long a working agent may say nothing before that is told."""
+    stall_stop_seconds: int = Field(0, ge=0, le=604800)
+    """How long a working agent may say nothing before its run is stopped; 0: for ever."""
     retention_seconds: int = Field(86400, ge=300, le=31536000)
     """How long a Job is kept after its end if its host sets no ttlSecondsAfterFinished."""
     acknowledged_retention_seconds: int = Field(300, ge=0, le=31536000)
@@ -146,6 +152,9 @@ class Settings(BaseSettings):
             retention_seconds=self.retention_seconds,
             acknowledged_retention_seconds=self.acknowledged_retention_seconds,
             log_drain_seconds=self.log_drain_seconds,
+            hang_timeout_seconds=self.hang_timeout_seconds,
+            silent_after_seconds=self.silent_after_seconds,
+            stall_stop_seconds=self.stall_stop_seconds,
             tracing=tracing,
             trace_parent=self.trace_parent_mode,
             cluster_name=self.cluster_name,

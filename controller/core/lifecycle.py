@@ -118,8 +118,13 @@ def _ended(run: Run, pod: Pod, container: Container) -> Standing:
     return Standing(Phase.FINISHING, Reason.AGENT_FINISHED, f"{said}; Kubernetes has not closed the Job yet.")
 
 
+def is_done(seen: AgentLog) -> bool:
+    """A result has closed the agent's last turn, and nothing of it works on in the background."""
+    return seen.claim is not None and not seen.turn_open and not seen.tasks_live
+
+
 def _working(run: Run, seen: AgentLog) -> Standing:
-    if seen.claim is not None and not seen.turn_open and not seen.tasks_live:
+    if is_done(seen):
         phase = Phase.RUNNING if further_pod_possible(run) else Phase.FINISHING
         return Standing(phase, Reason.AGENT_FINISHED, "The agent has given its result and not exited yet.")
     if not seen.lines:

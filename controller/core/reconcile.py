@@ -16,6 +16,7 @@ from controller.core.rules import (
     certainty,
     concluding,
     following,
+    hanging,
     keeping,
     labelling,
     owning,
@@ -47,6 +48,7 @@ RULES: Final[tuple[Rule, ...]] = (
     stopping.close_suspended,  # a run that was suspended after its start is not started twice
     stopping.stop_again,  # a stop that somebody has undone is done again
     stopping.stop_hopeless_starts,  # a start that cannot heal is ended and named
+    hanging.stop_hanging,  # an agent that does not exit, and what outlives one, is ended
     concluding.conclude,  # a run that is over gets its terminal phase and its result, once
     relabelling.relabel,  # a Job that others continue on says whose run it is by now, and which it has served
     attaching.accompany,  # an attached run shows its Job's phase, and ends as that one does

@@ -193,6 +193,10 @@ class Policy:
     retention_seconds: int = 86400
     acknowledged_retention_seconds: int = 300
     log_drain_seconds: int = 300
+    hang_timeout_seconds: int = 600
+    silent_after_seconds: int = 3600
+    stall_stop_seconds: int = 0
+    """0: a silent agent is never stopped."""
     settle_seconds: float = 5.0
     """How long a reason of the same phase must last before it is written (contract §2)."""
     tracing: bool = False

@@ -5,7 +5,7 @@ It writes nothing; `result` makes the document for the host out of it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -155,16 +155,29 @@ def stop_of(job: Job) -> Stop | None:
         return None
 
 
+def hung(seen: AgentLog) -> Finding:
+    """What becomes of an agent that gave a result and has to be stopped: the result decides."""
+    return _own_failure(seen) or Finding(Reason.COMPLETED_HUNG, _completed(seen))
+
+
+def _own_failure(seen: AgentLog) -> Finding | None:
+    outcome = outcomes.classify(seen)
+    return Finding(outcome.reason, _failed(seen, outcome), outcome.code, outcome) if outcome else None
+
+
 def _stopped(seen: Evidence) -> Finding | None:
     """Our stop decides, unless the agent had ended by itself before it (contract §3)."""
-    if (stop := stop_of(seen.job)) is None:
-        return None
+    if (stop := stop_of(seen.job)) is None or stop.reason is Reason.AGENT_HANGING:
+        return None  # what was stopped then was a sidecar: its agent had ended
     if stop.ended and seen.attempt is not None and seen.attempt.uid == stop.ended:
         return None
     ended = seen.container.finished_at if seen.container else None
     if ended is not None and ended // SECOND < stop.at // SECOND:
         return None
-    return Finding(stop.reason, _stop_said(seen.job, stop.reason))
+    said, own = _stop_said(seen.job, stop.reason), _own_failure(seen.seen)
+    if own is not None and own.reason is stop.reason:
+        return replace(own, message=said)  # that of a hanging agent
+    return Finding(stop.reason, said)
 
 
 def _stop_said(job: Job, reason: Reason) -> str:
@@ -255,9 +268,8 @@ def _exit_unknown(seen: Evidence) -> Finding | None:
 def _agent_said(seen: Evidence) -> Finding | None:
     if not format_of(seen.job.wishes.output).reports:
         return None
-    outcome = outcomes.classify(seen.seen)
-    if outcome is not None:
-        return Finding(outcome.reason, _failed(seen.seen, outcome), outcome.code, outcome)
+    if (own := _own_failure(seen.seen)) is not None:
+        return own
     if seen.seen.claim is None or _exit_code(seen) != 0:
         return None
     return Finding(Reason.COMPLETED, _completed(seen.seen))

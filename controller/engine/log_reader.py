@@ -335,6 +335,7 @@ def _is_news(before: AgentLog, after: AgentLog) -> bool:
         or before.claim is not after.claim
         or before.turn_open != after.turn_open
         or before.retrying != after.retrying
+        or (before.tasks_live == 0) != (after.tasks_live == 0)
         or (before.lines == 0) != (after.lines == 0)
     )
 

@@ -296,7 +296,8 @@ _NODES = st.sampled_from(["node-1", "node-1", ""])
 _POD_PHASES = st.sampled_from(["Running", "Pending", "Succeeded", "Failed", "Unknown", ""])
 _POD_REASONS = st.sampled_from(["", "", "Evicted", "☃" * 500])
 _PLACES = st.sampled_from([None, Place(at(42), at(88), 1, 0, at(88), "0f" * 8)])
-_LOG_STATES = st.sampled_from(LogState)
+_LOG_STATES = st.sampled_from([*LogState, LogState.READING])
+_READ_AT = st.sampled_from([None, 0.0, 999.0, 1000.0])
 _JOB_BIRTHS = st.sampled_from([at(0), at(0), at(5), at(5.5)])
 _JOB_DELETED = st.sampled_from([None, None, None, at(90)])
 _PARALLELISM = st.sampled_from([1, 1, 1, 1, 0, 2])
@@ -335,6 +336,8 @@ _RESULTS = st.sampled_from(
 _AGES = st.sampled_from([None, 0.0, 1.5, 4.0, 6.0, 301.0, 601.0])
 _LIMITS = st.sampled_from([1, 1, 2])
 _UNSCHEDULABLE = st.sampled_from([0, 300, 3600])
+_STALLS = st.sampled_from([0, 300, 600])
+_SILENT_AFTER = st.sampled_from([1, 300, 3600])
 _ACKNOWLEDGED = st.sampled_from([0, 300, 300])
 _WIDER_LIMITS = st.sampled_from([0, 0, 0, 2])
 _TURNS = st.sets(st.sampled_from([uid_of(f"run-{n}") for n in range(4)])).map(frozenset)
@@ -408,6 +411,8 @@ def logs(draw, pod):
         final=draw(_EITHER),
         urgent=draw(_EITHER),
         place=draw(_PLACES),
+        works=draw(_EITHER),
+        read_at=draw(_READ_AT),
     )
 
 
@@ -479,16 +484,18 @@ def policies(draw):
         own_secrets=draw(_EITHER),
         on_conflict=draw(_ON_CONFLICT),
         unschedulable_timeout_seconds=draw(_UNSCHEDULABLE),
+        stall_stop_seconds=draw(_STALLS),
+        silent_after_seconds=draw(_SILENT_AFTER),
         acknowledged_retention_seconds=draw(_ACKNOWLEDGED),
     )
 
 
 def _calm(run):
-    """Nothing of a run that waits has ever run, pods of the others have been read, all objects asked for."""
+    """Nothing of a run that waits has ever run, all pods and logs have been read, all objects asked for."""
     answers = {owned: replace(run.owned.get(owned, _ADOPTED), at=NOW.mono) for owned in run.job.owned}
     run = replace(run, owned=answers)
     if not admission.is_waiting(run.job):
-        return replace(run, pods_read_at=1e9)
+        return replace(run, pods_read_at=1e9, logs=tuple(replace(log, read_at=1e9) for log in run.logs))
     status = {name: text for name, text in run.job.status.items() if name != Status.FACTS}
     return Run(replace(run.job, status=status, active=0), export=run.export, owned=answers)
 

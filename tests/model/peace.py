@@ -6,7 +6,7 @@ Each entry of LIVENESS looks at one Job; a new behaviour is a new entry.
 
 from typing import NamedTuple
 
-from controller.core.contract import KUEUE_QUEUE_LABEL, LIVE, TERMINAL, Keys, Phase, Status
+from controller.core.contract import KUEUE_QUEUE_LABEL, LIVE, TERMINAL, Keys, Phase, Reason, Status
 from devcluster.fake.resources import JOB
 from tests.model.api import GIVE_UP_SECONDS
 from tests.program import oracle
@@ -107,9 +107,11 @@ def _is_concluded(seen):
 
 
 def _ended_truthfully(seen):
-    """An exit code other than 0 is no success, and no deadline either."""
+    """An exit code other than 0 is no success, and no deadline either; a stop of ours aside."""
     if seen.phase != Phase.SUCCEEDED:
         return None
+    if notes(seen.job).get(Status.REASON) == Reason.COMPLETED_HUNG and Status.STOP in notes(seen.job):
+        return None  # by our own stop of an agent that had succeeded
     codes = {_code(pod) for pod in seen.pods} - {None}
     return f"succeeded with the exit codes {sorted(codes)}" if codes and 0 not in codes else None
 

@@ -10,6 +10,9 @@ from tests.model.kubelet import Script
 KEYS = Keys()
 QUICK = Script(works=1.0)
 SLOW = Script(works=20.0)
+HANGS = Script(works=3.0, lingers=10_000.0)
+TASK = {KEYS.task_id: "t-1"}
+REATTACH = {KEYS.reattach: "true"}
 
 
 def a_success(world):
@@ -60,6 +63,19 @@ def a_start_that_cannot_succeed(world):
 def a_start_that_takes_too_long(world):
     world.submit("run", Script(start="ImagePullBackOff"))
     world.pass_time(1400)  # a restart begins to count anew
+
+
+def an_agent_that_hangs_after_its_result(world):
+    world.submit("run", HANGS, labels=TASK)
+    world.pass_time(8)
+    world.submit("next", labels=TASK, notes=REATTACH)
+    world.submit("after", QUICK, labels={KEYS.task_id: "t-2"})
+    world.pass_time(1400)  # as above
+
+
+def an_agent_that_hangs_after_its_failure(world):
+    world.submit("run", HANGS._replace(says="error"))
+    world.pass_time(1400)
 
 
 def the_hosts_own_deadline(world):
@@ -181,10 +197,6 @@ def a_log_that_is_read_late(world):
     world.pass_time(20)
 
 
-TASK = {KEYS.task_id: "t-1"}
-REATTACH = {KEYS.reattach: "true"}
-
-
 def continued(world):
     world.submit("run", SLOW, labels=TASK)
     world.pass_time(8)
@@ -270,6 +282,8 @@ SCENARIOS = {
         two_jobs_of_one_run,
         a_start_that_cannot_succeed,
         a_start_that_takes_too_long,
+        an_agent_that_hangs_after_its_result,
+        an_agent_that_hangs_after_its_failure,
         the_hosts_own_deadline,
         a_job_that_is_no_run,
         submitted_running,

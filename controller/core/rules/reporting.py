@@ -6,8 +6,8 @@ Keeps the number of writes small: 4 to 5 patches for a normal run besides heartb
 from dataclasses import replace
 from typing import Final
 
-from controller.core import admission, cursor, facts, heartbeat, lifecycle
-from controller.core.actions import Plan
+from controller.core import admission, cursor, facts, heartbeat, lifecycle, quiet
+from controller.core.actions import Action, Plan, TellJob
 from controller.core.contract import LIVE, RANK, TERMINAL, Phase, Reason, Status
 from controller.core.model import Now
 from controller.core.rules import concluding, publishing
@@ -40,21 +40,31 @@ def _is_reported(run: Run) -> bool:
 
 
 def _report(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
-    standing = _forward(run, _standing(run))
+    standing = _forward(run, quiet.standing(seen, run, _standing(run), now, policy))
     if _at_once(run, standing):
-        return Plan((publishing.patch(run, standing, now, policy, why="report"),))
+        return Plan(_said(run, standing, now, policy))
     waits = [_settled_in(seen, run, standing, now, policy), _secured_in(seen, run, now)]
     marks = tuple(mark for _, mark in waits if mark)
     lasting = [left for left, _ in waits if left is not None]
     if any(left <= 0 for left in lasting):
-        return Plan((publishing.patch(run, standing, now, policy, why="report"),), marks=marks)
+        return Plan(_said(run, standing, now, policy), marks=marks)
     if standing.phase in LIVE:
         lasting.append(heartbeat.due_in(run.job, now, policy.heartbeat_seconds))
     if any(left <= 0 for left in lasting):
-        patch = publishing.patch(run, standing, now, policy, why="heartbeat")
         lasting = [left for left in lasting if left > 0]  # though the heartbeat may have to wait
-        return Plan((replace(patch, beat=True),), min(lasting, default=None), marks)
+        return Plan(_said(run, standing, now, policy, beat=True), min(lasting, default=None), marks)
     return Plan(look_again=min(lasting, default=None), marks=marks)
+
+
+def _said(
+    run: Run, standing: Standing, now: Now, policy: Policy, *, beat: bool = False
+) -> tuple[Action, ...]:
+    """The patch, and an Event where somebody may want to look what the agent is doing."""
+    job, why = run.job, "heartbeat" if beat else "report"
+    patch = replace(publishing.patch(run, standing, now, policy, why=why), beat=beat)
+    if standing.reason is not Reason.AGENT_SILENT or job.status.get(Status.REASON) == standing.reason:
+        return (patch,)
+    return patch, TellJob(job.namespace, job.name, job.uid, "Silent", standing.message, warning=True)
 
 
 def _standing(run: Run) -> Standing:
@@ -73,7 +83,9 @@ def _forward(run: Run, standing: Standing) -> Standing:
     if standing.reason is Reason.STOPPING:
         return Standing(written, Reason.STOPPING, standing.message)
     if written is Phase.FINISHING:
-        return Standing(Phase.FINISHING, Reason.AGENT_FINISHED, standing.message)
+        hangs = standing.reason is Reason.AGENT_HANGING
+        reason = Reason.AGENT_HANGING if hangs else Reason.AGENT_FINISHED
+        return Standing(Phase.FINISHING, reason, standing.message)
     return Standing(written, Reason.NEW_ATTEMPT, standing.message)
 
 

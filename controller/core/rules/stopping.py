@@ -141,13 +141,13 @@ def _has_ended(run: Run) -> bool:
 def _cancel(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     if not (asked := attachments.cancel_of(seen, run.job)):
         return Plan()
-    waits = _opens_log(seen, run, now)
+    waits = opens_log(seen, run, now)
     if waits.look_again is not None:
         return waits
     return merge((stop(run, Reason.CANCELLED_BY_HOST, cancel_said(asked), now, policy), waits))
 
 
-def _opens_log(seen: Snapshot, run: Run, now: Now) -> Plan:
+def opens_log(seen: Snapshot, run: Run, now: Now) -> Plan:
     """Waits for the log of an agent at work to be open, for a while; without reading, for nothing."""
     pod = lifecycle.newest_pod(run)
     container = lifecycle.agent_in(pod, lifecycle.agent_container(run.job)) if pod else None
