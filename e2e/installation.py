@@ -31,6 +31,7 @@ def values(collector_url):
             "heartbeatSeconds": 5,
             "acknowledgedRetentionSeconds": ACKNOWLEDGED_SECONDS,
             "logDrainSeconds": 30,
+            "hangTimeoutSeconds": 15,
             "logFormat": "json",
             "logLevel": "DEBUG",
             "clusterName": "e2e",

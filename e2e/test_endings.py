@@ -83,6 +83,18 @@ def test_a_start_that_takes_too_long_is_stopped_and_named(stage):
     assert stage.standing("stuck") == "Failed/StartTimeout"
 
 
+def test_an_agent_that_hangs_and_a_sidecar_that_outlives_one_are_stopped(stage):
+    stage.submit(make_run("hangs", replay(SUBAGENT, then="sleep 600"), agent="a-1"))
+    job = make_run("outlived", replay(API_RETRY), agent="a-2")
+    containers = job["spec"]["template"]["spec"]["containers"]
+    containers.append(containers[0] | {"name": "proxy", "command": ["sleep", "600"]})
+    stage.submit(job)
+    stage.published("hangs", "outlived")
+    assert stage.standing("hangs") == "Succeeded/CompletedHung"
+    assert stage.result("hangs")["usage"] == used(SUBAGENT)
+    assert stage.standing("outlived") == "Succeeded/Completed"
+
+
 def test_a_ttl_of_0_waits_for_the_result_and_an_acknowledgement_ends_the_waiting(stage):
     stage.submit(make_run("at-once", replay(SUBAGENT), ttlSecondsAfterFinished=0))
     stage.submit(make_run("kept", replay(HOOKS), ttlSecondsAfterFinished=0, notes=RETAINED))

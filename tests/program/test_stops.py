@@ -6,7 +6,7 @@ import pytest
 
 from controller.core.contract import Phase, Status
 from tests.program import oracle
-from tests.program.runs import API_RETRY, KEYS, NAMESPACE, SUBAGENT, make_run, replay
+from tests.program.runs import API_RETRY, KEYS, MAX_TURNS, NAMESPACE, SUBAGENT, make_run, replay, used
 
 CANCEL = {"metadata": {"annotations": {KEYS.cancel_requested: "the issue was closed"}}}
 SLOW_START = {"initContainers": [{"name": "prepare", "image": "busybox:1.36", "command": ["sleep", "600"]}]}
@@ -151,4 +151,50 @@ async def test_a_job_of_another_queue_is_left_waiting_and_stopped_once_it_runs(w
     change(world, "queued", {"spec": {"suspend": False}})
     await world.over("queued")
     assert world.standing("queued") == "Cancelled/CancelledByHost"
+    world.check()
+
+
+HANGS = {"RUNHERD_HANG_TIMEOUT_SECONDS": "3"}
+RUNS_ON = {"name": "proxy", "image": "busybox:1.36", "command": ["sleep", "600"]}
+
+
+async def test_an_agent_that_does_not_exit_after_its_result_is_stopped_and_its_result_decides(world):
+    await world.lead(**HANGS)
+    world.submit(make_run("hangs", replay(SUBAGENT, then="sleep 600"), agent="a-1"))
+    world.submit(make_run("failed", replay(MAX_TURNS, then="sleep 600"), agent="a-2"))
+    await world.until(lambda: world.said("hangs", Status.SESSION_ID))
+    await world.later_than_start_of("hangs")
+    world.submit(make_run("attached", agent="a-1", notes={KEYS.reattach: "true"}))
+    await world.over("hangs", "failed", "attached")
+    assert world.standing("hangs") == world.standing("attached") == "Succeeded/CompletedHung"
+    assert world.standing("failed") == "Failed/MaxTurns"
+    result = world.result("hangs")
+    assert (result["usage"], result["log"]["state"]) == (used(SUBAGENT), "complete")
+    assert world.result("failed")["errorCode"] == "max_turns_exhausted"
+    assert "errorMessage" not in result
+    assert "Stopping" in dict(world.events("hangs"))
+    world.check()
+
+
+async def test_a_sidecar_that_outlives_its_agent_is_stopped_and_the_agent_has_the_last_word(world):
+    await world.lead(**HANGS)
+    agent = {"name": "claude", "image": "busybox:1.36", "command": ["sh", "-c", replay(API_RETRY)]}
+    broken = agent | {"command": ["sh", "-c", "exit 3"]}
+    world.submit(make_run("outlived", agent="a-1", pod={"containers": [agent, RUNS_ON]}))
+    world.submit(make_run("broken", agent="a-2", adapter="x", pod={"containers": [broken, RUNS_ON]}))
+    await world.over("outlived", "broken")
+    assert world.standing("outlived") == "Succeeded/Completed"
+    assert world.standing("broken") == "Failed/ContainerError"
+    assert world.result("broken")["exitCode"] == 3
+    world.check()
+
+
+async def test_a_silent_agent_is_told_of_and_stopped_if_that_is_wanted(world):
+    await world.lead(RUNHERD_SILENT_AFTER_SECONDS="2", RUNHERD_STALL_STOP_SECONDS="25")
+    world.submit(make_run("silent", f"{replay(SUBAGENT, lines=6)}\nsleep 600"))
+    await world.until(lambda: world.said("silent", Status.REASON) == "AgentSilent")
+    await world.until(lambda: "Silent" in dict(world.events("silent")))
+    await world.over("silent")
+    assert world.standing("silent") == "TimedOut/StalledTooLong"
+    assert world.result("silent")["timedOut"] is True
     world.check()
