@@ -10,7 +10,7 @@ from typing import Final
 from loguru import logger
 
 from controller.core import actions
-from controller.core.actions import Action, FollowLog, OwnObject, PatchJob, PatchPod, TellJob
+from controller.core.actions import Action, FollowLog, OwnObject, PatchJob, PatchPod, ReadEvents, TellJob
 from controller.core.contract import Keys, Phase, Reason, Status
 from controller.core.model import Job, Owned, Slot, Unreadable
 from controller.core.snapshot import Ownership
@@ -32,6 +32,7 @@ class Observation:
         self._metrics = metrics
         self._keys = keys
         self._streams = 0
+        self._events_refused = False
 
     # The engine's loops
 
@@ -67,6 +68,13 @@ class Observation:
         level = "WARNING" if answer in (Ownership.REFUSED, Ownership.FORBIDDEN) else "DEBUG"
         said = f"{action.namespace}/{Owned(action.kind, action.name)} of {action.job_name}: {answer}"
         logger.log(level, "{}", f"{said}: {why}" if why else said)
+
+    def events_read(self, action: ReadEvents, outcome: str, why: str = "") -> None:
+        """Events were listed, or not: a role without the verb is told once."""
+        self._metrics.events_listed(outcome)
+        level = "WARNING" if outcome == "refused" and not self._events_refused else "DEBUG"
+        self._events_refused |= outcome == "refused"
+        logger.log(level, "{}", f"Events about {action.namespace}/{action.about}: {outcome} {why}".rstrip())
 
     def performed(self, action: Action) -> None:
         """An action was carried out."""

@@ -87,6 +87,18 @@ class ReadPods:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadEvents:
+    """List the Events about a pod of this Job, or about the Job itself: two lists at most (contract §7)."""
+
+    namespace: str
+    about: str
+    """Uid of the pod, or of the Job."""
+    job_uid: str
+    started: bool = False
+    """The agent has started: only a trace wants to know, and it may be left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadResult:
     """Read this Job from the API server, with the text of its result, for a run that continues on it."""
 
@@ -165,6 +177,7 @@ Action = (
     | TellJob
     | RefreshJob
     | ReadPods
+    | ReadEvents
     | ReadResult
     | ConfirmGone
     | FollowLog

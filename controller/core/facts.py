@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from controller.core import contract
+from controller.core import contract, pulls
 from controller.core.contract import instant, rfc3339
 from controller.core.model import Container, Pod, RunState
-from controller.core.snapshot import Attempt, Facts, Run
+from controller.core.snapshot import Attempt, Facts, Pull, Run
 
 _BEGUN: Final = (RunState.RUNNING, RunState.TERMINATED)
 _ORDER: Final = (RunState.UNKNOWN, RunState.WAITING, RunState.RUNNING, RunState.TERMINATED)
@@ -30,6 +30,15 @@ class _Container(msgspec.Struct, omit_defaults=True):
     restarts: int = 0
 
 
+class _Pull(msgspec.Struct, omit_defaults=True):
+    name: str = ""
+    init: bool = False
+    started: str = ""
+    finished: str = ""
+    millis: int | None = None
+    size: int | None = None
+
+
 class _Attempt(msgspec.Struct, omit_defaults=True):
     pod: str = ""
     uid: str = ""
@@ -39,6 +48,7 @@ class _Attempt(msgspec.Struct, omit_defaults=True):
     phase: str = ""
     reason: str = ""
     containers: list[_Container] = []
+    pulls: list[_Pull] = []
 
 
 class _Facts(msgspec.Struct, omit_defaults=True):
@@ -56,7 +66,7 @@ def gather(run: Run) -> Facts:
     for pod in (*run.gone, *run.pods):
         if _was_left_out(pod, recorded):
             continue
-        seen = _attempt(pod)
+        seen = replace(_attempt(pod), pulls=pulls.of(run.events(pod.uid)))
         known[pod.uid] = _merge(known[pod.uid], seen) if pod.uid in known else seen
     ordered = sorted(known.values(), key=lambda a: (a.created_at // contract.SECOND, a.pod, a.uid))
     return Facts(tuple(ordered), recorded.left_out)
@@ -65,14 +75,15 @@ def gather(run: Run) -> Facts:
 def encode(facts: Facts) -> str:
     """Facts as JSON of at most FACTS_MAX bytes; middle attempts leave if they must, and are counted.
 
-    The last attempt stays, for it decides: of the only one, containers leave, those of the start first.
+    The last attempt stays, for it decides: of the only one, pulls leave, then containers, those of the start
+    first.
     """
     attempts, left_out = list(facts.attempts), facts.left_out
     while True:
         text = msgspec.json.encode(_Facts([_wire(a) for a in attempts], left_out))
         if len(text) <= contract.FACTS_MAX or not attempts:
             return text.decode()
-        if len(attempts) == 1 and attempts[0].containers:
+        if len(attempts) == 1 and (attempts[0].containers or attempts[0].pulls):
             attempts = [_lighter(attempts[0])]
         else:
             del attempts[(len(attempts) - 1) // 2]
@@ -98,7 +109,9 @@ def _was_left_out(pod: Pod, recorded: Facts) -> bool:
 
 
 def _lighter(attempt: Attempt) -> Attempt:
-    """The attempt without one container: the first init container, else the last one."""
+    """The attempt without its pulls, else without one container: the first init container, else the last."""
+    if attempt.pulls:
+        return replace(attempt, pulls=())
     gone = next((c for c in attempt.containers if c.init), attempt.containers[-1])
     return replace(attempt, containers=tuple(c for c in attempt.containers if c is not gone))
 
@@ -154,7 +167,14 @@ def _merge(old: Attempt, new: Attempt) -> Attempt:
         containers=tuple(
             {**containers, **{k: c for k, c in recorded.items() if k not in containers}}.values()
         ),
+        pulls=_all_pulls(old, new),
     )
+
+
+def _all_pulls(old: Attempt, new: Attempt) -> tuple[Pull, ...]:
+    """The first word on each stands: a container that is started again has its image already."""
+    known = {(pull.init, pull.container) for pull in old.pulls}
+    return (*old.pulls, *(pull for pull in new.pulls if (pull.init, pull.container) not in known))
 
 
 def _newer(old: Container | None, new: Container) -> Container:
@@ -195,6 +215,10 @@ def _wire(attempt: Attempt) -> _Attempt:
             )
             for c in attempt.containers
         ],
+        pulls=[
+            _Pull(p.container, p.init, _text(p.started_at), _text(p.finished_at), p.millis, p.size)
+            for p in attempt.pulls
+        ],
     )
 
 
@@ -208,6 +232,10 @@ def _unwire(wire: _Attempt) -> Attempt:
         phase=wire.phase,
         reason=wire.reason,
         containers=tuple(_container(c) for c in wire.containers),
+        pulls=tuple(
+            Pull(p.name, p.init, instant(p.started), instant(p.finished), p.millis, p.size)
+            for p in wire.pulls
+        ),
     )
 
 

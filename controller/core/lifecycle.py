@@ -55,6 +55,12 @@ def unread(run: Run, log: AttemptLog | None) -> bool:
     return attempt is not None and any(pod.uid == attempt.uid for pod in run.pods)
 
 
+def never_had_pod(run: Run) -> bool:
+    """As far as anybody has seen, or counted."""
+    job = run.job
+    return not (job.active or job.failed or job.succeeded or facts.gather(run).attempts)
+
+
 def further_pod_possible(run: Run) -> bool:
     """Whether the Job controller may yet make another pod for this Job (backoffLimit)."""
     job, current = run.job, newest_pod(run)

@@ -131,6 +131,21 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class PodEvent:
+    """What a component of Kubernetes has said about a pod, or about a Job that has none."""
+
+    reason: str
+    message: str
+    """Clipped, and without what looks like a credential."""
+    container: str = ""
+    """Whom it is about; empty: the pod itself."""
+    init: bool = False
+    first_at: int | None = None
+    last_at: int | None = None
+    """When it was said last; whole seconds, but for those of the scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ids:
     """Identity labels of a run (sanitised) with the raw ids where the host gave valid ones."""
 

@@ -15,6 +15,7 @@ from controller.core.rules import (
     cancelling,
     certainty,
     concluding,
+    diagnosing,
     following,
     hanging,
     keeping,
@@ -53,6 +54,7 @@ RULES: Final[tuple[Rule, ...]] = (
     relabelling.relabel,  # a Job that others continue on says whose run it is by now, and which it has served
     attaching.accompany,  # an attached run shows its Job's phase, and ends as that one does
     reporting.report,  # a live run says where it stands
+    diagnosing.read_events,  # why a start is slow, and how long its images took, is asked of Events
     tracing.export,  # a concluded run's trace is handed over, once
     tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same
     tracing.record,  # a trace that the collector accepted is written down

@@ -9,8 +9,23 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.core.contract import Phase, Reason
-from controller.core.model import Container, Ids, Job, Now, Owned, Pod, Slot
+from controller.core.model import Container, Ids, Job, Now, Owned, Pod, PodEvent, Slot
 from controller.core.transcript import AttemptLog
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """How the image of a container came to its node, as Events tell it."""
+
+    container: str
+    init: bool = False
+    started_at: int | None = None
+    """None: it was there already."""
+    finished_at: int | None = None
+    millis: int | None = None
+    """What it took, waiting for other pulls included, by the kubelet's own clock."""
+    size: int | None = None
+    """Bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,7 @@ class Attempt:
     phase: str = ""
     reason: str = ""
     containers: tuple[Container, ...] = ()
+    pulls: tuple[Pull, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,22 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The Events about a pod, or about a Job without one, as they were listed last."""
+
+    events: tuple[PodEvent, ...]
+    """In the order of time; what an earlier list said stays if a later one had no answer."""
+    at: float
+    """Monotonic second at which they were asked for."""
+    tries: int = 1
+    """Lists so far, whatever came of them."""
+    started: bool = False
+    """The agent had started by then: nothing more is to be learned."""
+    refused: bool = False
+    """We may not list them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A Job with everything known about it."""
 
@@ -88,10 +120,17 @@ class Run:
     """The rest that a plan gave it (see `actions.Rest`) is over, by the monotonic clock."""
     attached: tuple[str, ...] = ()
     """Uids of the Jobs whose runs continue on this one and have not ended."""
+    heard: Mapping[str, Heard] = field(default_factory=dict)
+    """What Events have said, by uid of the pod or of the Job; who is not named has not been asked for."""
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""
         return self.pods_read_at is not None and self.pods_read_at >= mono
+
+    def events(self, uid: str) -> tuple[PodEvent, ...]:
+        """What is known to have been said about this pod, or about the Job itself."""
+        heard = self.heard.get(uid)
+        return heard.events if heard else ()
 
     def log(self, pod_uid: str) -> AttemptLog | None:
         """The log of the agent's container in that pod, None if it was never asked for."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from controller.core import diagnosis, facts, lifecycle
+from controller.core import diagnosis, disruption, facts, lifecycle
 from controller.core.agents import outcomes, words
 from controller.core.agents.fold import format_of
 from controller.core.contract import (
@@ -23,7 +23,7 @@ from controller.core.contract import (
     clip,
     instant,
 )
-from controller.core.model import Container, Job, Pod
+from controller.core.model import Container, Job, Pod, PodEvent
 from controller.core.snapshot import Attempt, Run
 from controller.core.transcript import AgentLog, AttemptLog, LogState
 
@@ -58,7 +58,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What there is to judge by. `attempt`: the decisive one, else the last; `pod`: the newest, if seen."""
+    """What there is to judge by. `attempt`: the decisive one, else the last; `pod`: the newest, if seen.
+
+    `last_seen`: the attempt's pod, also if it is gone; `events`: what was said about it, or about the Job.
+    """
 
     job: Job
     attempt: Attempt | None
@@ -66,6 +69,8 @@ class Evidence:
     pod: Pod | None
     log: LogState
     seen: AgentLog
+    last_seen: Pod | None = None
+    events: tuple[PodEvent, ...] = ()
 
 
 _SAID_MAX: Final = 512
@@ -139,11 +144,19 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
         pod=lifecycle.newest_pod(run),
         log=log.state if log else LogState.MISSING,
         seen=log.seen if log else AgentLog(),
+        last_seen=_last_seen(run, attempt),
+        events=run.events(attempt.uid if attempt else run.job.uid),
     )
     for judge in JUDGES:
         if (finding := judge(evidence)) is not None:
             return finding
     return Finding(Reason.UNKNOWN, "The Job is over, but how its agent ended could not be observed.")
+
+
+def _last_seen(run: Run, attempt: Attempt | None) -> Pod | None:
+    if attempt is None:
+        return None
+    return next((pod for pod in (*run.pods, *reversed(run.gone)) if pod.uid == attempt.uid), None)
 
 
 def stop_of(job: Job) -> Stop | None:
@@ -222,12 +235,12 @@ def _disrupted(seen: Evidence) -> Finding | None:
     reason = _DISRUPTIONS.get(seen.attempt.reason)
     if reason is None:
         return None
-    return Finding(reason, f"Pod {seen.attempt.pod} was ended by the cluster: {seen.attempt.reason}.")
+    return Finding(reason, disruption.said(reason, seen.attempt, seen.last_seen))
 
 
 def _never_started(seen: Evidence) -> Finding | None:
     if seen.attempt is None:
-        return _no_pod_seen(seen.job)
+        return _no_pod_seen(seen)
     if seen.container is not None and lifecycle.has_started(seen.container):
         return None
     lost = seen.container is not None and seen.container.reason == diagnosis.STATUS_LOST
@@ -237,19 +250,20 @@ def _never_started(seen: Evidence) -> Finding | None:
         )
     failed = next((c for c in seen.attempt.containers if c.init and c.exit_code), None)
     if failed is not None:
-        said = f"Init container {failed.name} exited with {failed.exit_code}."
-        return Finding(Reason.INIT_FAILED, said)
+        return Finding(Reason.INIT_FAILED, diagnosis.init_failed(failed))
     if seen.pod is not None and seen.pod.uid == seen.attempt.uid and not lost:
-        found = diagnosis.of_start(seen.pod)
+        found = diagnosis.of_start(seen.pod, seen.events)
         return Finding(found.failure, found.message)
     return Finding(Reason.UNKNOWN, "The pod went before its agent's container was seen to start.")
 
 
-def _no_pod_seen(job: Job) -> Finding:
+def _no_pod_seen(seen: Evidence) -> Finding:
     """What was not observed is unknown, not gone: Kubernetes may have counted pods that we never saw."""
+    job = seen.job
     if job.failed or job.succeeded or job.condition("Complete"):
         return Finding(Reason.UNKNOWN, "The Job is over, and its pods went before they could be seen.")
-    return Finding(Reason.POD_MISSING, "The Job is over and no pod of it has ever been seen.")
+    said = diagnosis.of_no_pod(seen.events)
+    return Finding(Reason.POD_MISSING, said or "The Job is over and no pod of it has ever been seen.")
 
 
 def _out_of_memory(seen: Evidence) -> Finding | None:

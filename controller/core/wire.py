@@ -164,5 +164,25 @@ class Pod(msgspec.Struct):
     status: PodStatus = msgspec.field(default_factory=PodStatus)
 
 
+class Involved(msgspec.Struct, gc=False):
+    fieldPath: str = ""
+
+
+class Series(msgspec.Struct, gc=False):
+    lastObservedTime: str | None = None
+
+
+class Event(msgspec.Struct):
+    """In the core group: one written in events.k8s.io has `eventTime` and `series` instead of the times."""
+
+    reason: str = ""
+    message: str = ""
+    involvedObject: Involved = msgspec.field(default_factory=Involved)
+    firstTimestamp: str | None = None
+    lastTimestamp: str | None = None
+    eventTime: str | None = None
+    series: Series | None = None
+
+
 class Bare(msgspec.Struct):
     metadata: dict[str, object] = msgspec.field(default_factory=dict)

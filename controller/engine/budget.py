@@ -1,4 +1,4 @@
-"""How many heartbeats the cluster is asked to take: 20 writes and 1 MB a second; none while it is busy.
+"""How much the cluster is asked to take besides: heartbeats, 20 writes and 1 MB a second; lists of Events, 5.
 
 A heartbeat rewrites its whole Job in etcd, so bytes count as well as writes. Owns the interval in force,
 which stretches when there are more live runs than the budget allows at the interval that was asked for, and
@@ -110,6 +110,30 @@ class Heartbeats:
         while interval < needed:
             interval *= _STEP
         self.policy = replace(self.policy, heartbeat_seconds=ceil(interval))
+
+
+EVENT_LISTS_A_SECOND: Final = 5.0
+_LISTS_AT_ONCE: Final = 10.0
+
+
+class EventLists:
+    """Lists of Events: each reads all that its namespace has, for the API server keeps no index of them."""
+
+    def __init__(self) -> None:
+        self._left = _LISTS_AT_ONCE
+        self._seen_at: float | None = None
+
+    def wait(self, mono: float, *, spare: bool) -> float:
+        """Seconds for which a list has to wait. 0: it is made now, and counted. `spare`: others go first."""
+        if self._seen_at is not None:
+            grown = max(0.0, mono - self._seen_at) * EVENT_LISTS_A_SECOND
+            self._left = min(self._left + grown, _LISTS_AT_ONCE)
+        self._seen_at = mono
+        missing = (1 + _LISTS_AT_ONCE / 2 if spare else 1) - self._left
+        if missing > 0:
+            return max(missing / EVENT_LISTS_A_SECOND, _SHORTEST_WAIT)
+        self._left -= 1
+        return 0.0
 
 
 def _share_of_a_second(size: int) -> int:

@@ -1,18 +1,21 @@
 """What has been found out about runs beyond their Jobs and the pods that are there. It decides nothing.
 
-Owns the logs as far as they have been read, when pods were listed, whose objects are, and how pods that are
-gone were last seen: a kubelet removes a pod right after its last word. Kept until the run is settled.
+Owns the logs as far as they have been read, when pods were listed, whose objects are, what Events said, and
+how pods that are gone were last seen: a kubelet removes a pod right after its last word. Kept until the run
+is settled.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from controller.core.model import Owned, Pod
-from controller.core.snapshot import Asked, Ownership
+from controller.core.model import Owned, Pod, PodEvent
+from controller.core.snapshot import Asked, Heard, Ownership
 from controller.core.transcript import AttemptLog
 
 _GONE_MOST: Final = 8
 """So many pods that are gone are remembered of a run; the facts on its Job know of older ones."""
+_HEARD_MOST: Final = 8
+"""Of so many pods of a run Events are remembered, those asked for last."""
 
 
 class Found(NamedTuple):
@@ -23,7 +26,20 @@ class Found(NamedTuple):
     mono: float
 
 
-Finding = Found
+class EventsRead(NamedTuple):
+    """What came of a list of Events about a pod, or about the Job itself; `mono`: when it was asked for."""
+
+    about: str
+    """Uid of the pod, or of the Job."""
+    events: tuple[PodEvent, ...] | None
+    """None: there was no answer."""
+    mono: float
+    started: bool
+    """The agent had started."""
+    refused: bool
+
+
+Finding = Found | EventsRead
 """What may be found out about one run by asking for it."""
 
 
@@ -35,6 +51,7 @@ class Findings:
         self._read_at: dict[str, float] = {}
         self._owned: dict[str, dict[Owned, Asked]] = {}
         self._gone: dict[str, tuple[Pod, ...]] = {}
+        self._heard: dict[str, dict[str, Heard]] = {}
 
     def put_log(self, job_uid: str, log: AttemptLog) -> None:
         """How far the log of one of its pods has been read."""
@@ -59,6 +76,20 @@ class Findings:
                 answers = self._owned.get(job_uid, {})
                 tries = answers[owned].tries + 1 if owned in answers else 1
                 self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
+            case EventsRead():
+                self._hear(job_uid, finding)
+
+    def _hear(self, job_uid: str, read: EventsRead) -> None:
+        others = dict(self._heard.get(job_uid, {}))
+        before = others.pop(read.about, None)
+        events = (before.events if before else ()) if read.events is None else read.events
+        tries = before.tries + 1 if before else 1
+        heard = {**others, read.about: Heard(events, read.mono, tries, read.started, read.refused)}
+        self._heard[job_uid] = dict(list(heard.items())[-_HEARD_MOST:])
+
+    def heard(self, job_uid: str) -> Mapping[str, Heard]:
+        """What Events have said, by uid of the pod or of the Job itself."""
+        return self._heard.get(job_uid, {})
 
     def owned(self, job_uid: str) -> Mapping[Owned, Asked]:
         """What is known of its objects."""
@@ -75,5 +106,5 @@ class Findings:
 
     def forget(self, job_uid: str) -> None:
         """Nothing of it is needed any more."""
-        for found in (self._logs, self._read_at, self._owned, self._gone):
+        for found in (self._logs, self._read_at, self._owned, self._gone, self._heard):
             found.pop(job_uid, None)

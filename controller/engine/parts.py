@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from controller.core.actions import Action, OwnObject
+from controller.core.actions import Action, OwnObject, ReadEvents
 from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.parse import Parser
 from controller.core.snapshot import Ownership, Policy
 from controller.core.spantree import SpanTree
+from controller.engine.budget import EventLists
 from controller.engine.log_follower import LogFollower
 from controller.engine.queue import WorkQueue
 from controller.engine.series import Series
@@ -42,6 +43,9 @@ class Observer(Protocol):
 
     def owned(self, action: OwnObject, answer: Ownership, why: str) -> None:
         """An object of a run was asked for; `why`, where it was left alone or could not be asked for."""
+
+    def events_read(self, action: ReadEvents, outcome: str, why: str = "") -> None:
+        """Events were asked for: `read`, `refused` or `failed`, and then why."""
 
     def performed(self, action: Action) -> None:
         """An action was carried out."""
@@ -81,6 +85,8 @@ class Parts:
     """Set once all caches are complete."""
     series: Series = field(default_factory=Series)
     """What was told of late."""
+    event_lists: EventLists = field(default_factory=EventLists)
+    """How many of them there may be."""
     arrived: dict[Slot, float] = field(default_factory=dict)
     """Monotonic second at which the oldest change came that a slot has not been worked on since."""
 

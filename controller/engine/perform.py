@@ -6,11 +6,11 @@ A failure skips what is left for its Job and holds up no other; nothing is done 
 import asyncio
 from typing import Final
 
-from controller.core import actions, ownership
+from controller.core import actions, ownership, pod_events
 from controller.core.actions import Action, Plan, Presence
 from controller.core.model import Owned, Pod, Slot, Unreadable
 from controller.core.snapshot import Answer, Export, Ownership
-from controller.engine.findings import Found
+from controller.engine.findings import EventsRead, Found
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -57,10 +57,15 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
 
 
 def _must_wait(parts: Parts, slot: Slot, action: Action) -> bool:
-    """A heartbeat for which there is no budget now: the slot is looked at when there is."""
-    if not isinstance(action, actions.PatchJob) or not action.beat:
-        return False
-    seconds = parts.store.beats.wait(action.job_uid, parts.now().mono)
+    """A heartbeat, or a list of Events, for which there is no budget now: the slot comes when there is."""
+    mono = parts.now().mono
+    match action:
+        case actions.PatchJob(beat=True):
+            seconds = parts.store.beats.wait(action.job_uid, mono)
+        case actions.ReadEvents():
+            seconds = parts.event_lists.wait(mono, spare=action.started)
+        case _:
+            return False
     if seconds > 0:
         parts.queue.add_after(slot, seconds)
     return seconds > 0
@@ -128,6 +133,8 @@ async def _ask(parts: Parts, slot: Slot, action: Action) -> None:
             await _read_result(parts, slot, action)
         case actions.ReadPods():
             await _read_pods(parts, action)
+        case actions.ReadEvents():
+            await _read_events(parts, action)
         case actions.ConfirmGone():
             await _confirm(parts, slot, action)
 
@@ -288,6 +295,30 @@ async def _read_pods(parts: Parts, action: actions.ReadPods) -> None:
     pods = [pod for pod in found if isinstance(pod, Pod)]
     for slot in parts.store.put_pods(action.job_uid, pods, began):
         parts.queue.add(slot)
+
+
+async def _read_events(parts: Parts, action: actions.ReadEvents) -> None:
+    """Whatever comes of it counts as a list, and fails nothing else of the Job.
+
+    But for a server that asks to be left alone: that ends the round, as always.
+    """
+    began = parts.now().mono
+    read = EventsRead(action.about, None, began, action.started, refused=False)
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            raws = await parts.writer.events_of(action)
+        read = read._replace(events=pod_events.read(raws))
+        parts.observer.events_read(action, "read")
+    except errors.Refused as error:
+        read = read._replace(refused=True)
+        parts.observer.events_read(action, "refused", str(error))
+    except (errors.KubeError, TimeoutError) as error:
+        parts.observer.events_read(action, "failed", str(error))
+        if isinstance(error, errors.Throttled):
+            raise
+    finally:
+        for slot in parts.store.put_finding(action.job_uid, read):
+            parts.queue.add(slot)
 
 
 async def _confirm(parts: Parts, slot: Slot, action: actions.ConfirmGone) -> None:

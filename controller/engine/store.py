@@ -346,6 +346,7 @@ class Store:
             export=self._exports.get(job_uid, Export.NONE),
             pods_read_at=self._findings.read_at(job_uid),
             owned=self._findings.owned(job_uid),
+            heard=self._findings.heard(job_uid),
             rested=self.resting.is_over(job_uid),
             attached=self._carriers.of(job_uid),
         )

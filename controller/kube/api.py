@@ -48,6 +48,8 @@ class Resource:
 JOBS: Final = Resource("batch/v1", "jobs")
 PODS: Final = Resource("v1", "pods")
 EVENTS: Final = Resource("events.k8s.io/v1", "events")
+CORE_EVENTS: Final = Resource("v1", "events")
+"""The same Events in their older form, which can be selected by the object that they are about."""
 SECRETS: Final = Resource("v1", "secrets")
 CONFIG_MAPS: Final = Resource("v1", "configmaps")
 LEASES: Final = Resource("coordination.k8s.io/v1", "leases")

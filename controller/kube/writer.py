@@ -19,6 +19,7 @@ from controller.core.actions import (
     PatchJob,
     PatchPod,
     Presence,
+    ReadEvents,
     ReadPods,
     ReadResult,
     RefreshJob,
@@ -26,9 +27,11 @@ from controller.core.actions import (
 )
 from controller.kube import errors
 from controller.kube.adoption import Adopted, Adoption
-from controller.kube.api import EVENTS, JOBS, PODS, Kube, Resource, micro_time
+from controller.kube.api import CORE_EVENTS, EVENTS, JOBS, PODS, Kube, Resource, micro_time
 
 _PLACES: Final[Mapping[str, int]] = {reason: place for place, reason in enumerate(contract.STORY)}
+_EVENTS_MOST: Final = 200
+"""So many Events about one object are taken: Kubernetes' components tell much less, and count repeats."""
 ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -145,6 +148,14 @@ class Writer:
     async def pods_of(self, action: ReadPods) -> list[bytes]:
         """All pods of the Job that the API server knows now."""
         return [pod async for pod in self._pods(action.namespace, action.job_uid)]
+
+    async def events_of(self, action: ReadEvents) -> list[bytes]:
+        """What has been said about the object of this uid, one page of it; in no order of time."""
+        chosen = f"involvedObject.uid={action.about}"
+        page = await self._kube.page(
+            CORE_EVENTS, namespace=action.namespace, field_selector=chosen, limit=_EVENTS_MOST
+        )
+        return [bytes(event) for event in page.items]
 
     async def confirm_gone(self, action: ConfirmGone) -> Presence:
         """What there is of the Job of this uid, and whether a pod of it could still run."""

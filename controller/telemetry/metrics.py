@@ -207,6 +207,9 @@ class Metrics:
         self._export_time = self._histogram("trace_export_duration_seconds", "Time of one try.")
         self._traces = self._gauge("traces_waiting", "Traces that the collector has not accepted yet.")
         self._events = self._counter("events", "Events on Jobs, by outcome.", "outcome")
+        self._event_lists = self._counter("event_lists", "Lists of Events about pods, by outcome.", "outcome")
+        for outcome in ("read", "refused", "failed"):
+            self._event_lists.labels(outcome)
         for outcome in EXPORT_OUTCOMES:
             self._exports.labels(outcome)
         for outcome in ("told", "failed"):
@@ -231,6 +234,10 @@ class Metrics:
     def event_failed(self) -> None:
         """An Event could not be put on a Job."""
         self._events.labels("failed").inc()
+
+    def events_listed(self, outcome: str) -> None:
+        """The Events about a pod were asked for: `read`, `refused` or `failed`."""
+        self._event_lists.labels(outcome).inc()
 
     # The controller itself
 

@@ -20,7 +20,6 @@ POLICY = ("report", f"status.{KEYS.domain}", "runs")
 OWN_SECRETS = ("patch", "", "secrets")
 NOT_YET = {
     ("create", "", "configmaps"),
-    ("list", "", "events"),
 }
 """The contract's verbs that this version of the controller does not use: not granted before it does."""
 UNTOLD = {KEYS.status("phase"): None, KEYS.status("reason"): None}

@@ -13,11 +13,12 @@ from controller.core.model import (
     Job,
     Now,
     Pod,
+    PodEvent,
     RunState,
     Slot,
     Wishes,
 )
-from controller.core.snapshot import Attempt, Export, Policy, Run, Snapshot
+from controller.core.snapshot import Attempt, Export, Heard, Policy, Run, Snapshot
 from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, Place
 
 NOON = 1_795_348_800
@@ -164,6 +165,23 @@ def make_attempt(*containers, job="run-1", **changes):
     return replace(attempt, **changes)
 
 
+def make_event(reason, message="", container="", *, seconds=33, **changes):
+    """What was said about a pod, or about its container of that name, so many seconds after noon."""
+    said = PodEvent(reason, message, container, first_at=at(seconds), last_at=at(seconds))
+    return replace(said, **changes)
+
+
+def event_json(reason, message="", container="", *, seconds=33, init=False, **changes):
+    """The same as the API server would send it; about a container if one is named."""
+    field = {"fieldPath": f"spec.{'initC' if init else 'c'}ontainers{{{container}}}"} if container else {}
+    said = {"involvedObject": field, "reason": reason, "message": message, "type": "Warning", "count": 1}
+    return (
+        said
+        | {"firstTimestamp": stamp(seconds), "lastTimestamp": stamp(seconds), "eventTime": None}
+        | changes
+    )
+
+
 # ── Logs ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -213,8 +231,13 @@ def make_open_log(pod="run-1-x", place=None, **seen):
 # ── Runs and snapshots ───────────────────────────────────────────────────────────────────────────
 
 
-def make_run(job=None, *pods, logs=(), export=Export.NONE, owned=None):
-    return Run(job or make_job(), pods, logs=tuple(logs), export=export, owned=owned or {})
+def make_run(job=None, *pods, logs=(), export=Export.NONE, owned=None, heard=None):
+    return Run(job or make_job(), pods, logs=tuple(logs), export=export, owned=owned or {}, heard=heard or {})
+
+
+def make_heard(*events, about="run-1-x", mono=50.0, **changes):
+    """What Events have said about the pod, or the Job, of that name: by its uid."""
+    return {uid_of(about): replace(Heard(events, mono), **changes)}
 
 
 def make_over(code=0, *, over=None, log=None, job=None, **changes):

@@ -15,6 +15,7 @@ from controller.core.model import (
     Now,
     Owned,
     Pod,
+    PodEvent,
     RunState,
     Wishes,
 )
@@ -27,6 +28,7 @@ from controller.core.snapshot import (
     Export,
     Facts,
     Ghost,
+    Heard,
     Ownership,
     Policy,
     Run,
@@ -324,6 +326,42 @@ _SETTLED = st.sampled_from(
 )
 _ANSWERED = st.sampled_from([f"run-{n}" for n in range(4)] + ["over-0", "lost-0", "elsewhere"])
 _UNLABELLED = st.sampled_from([(), (), (uid_of("run-0"),), (uid_of("run-1-0"),)])
+_HEARD = st.builds(
+    Heard,
+    st.lists(
+        st.builds(
+            PodEvent,
+            st.sampled_from(
+                [
+                    "Pulling",
+                    "Pulled",
+                    "FailedMount",
+                    "FailedCreatePodSandBox",
+                    "FailedCreate",
+                    "Unhealthy",
+                    "☃",
+                ]
+            ),
+            st.sampled_from(
+                [
+                    "",
+                    "☃" * 170,
+                    'MountVolume.SetUp failed for volume "v" : secret "s" not found',
+                    'Successfully pulled image "i:1" in 62.5s (1m3s including waiting). Image size: 7 bytes',
+                ]
+            ),
+            st.sampled_from(["", "claude", "setup"]),
+            _EITHER,
+            _TIMES,
+            _TIMES,
+        ),
+        max_size=5,
+    ).map(tuple),
+    st.sampled_from([0.0, NOW.mono, 1e9]),
+    st.sampled_from([1, 2]),
+    _EITHER,
+    _EITHER,
+)
 _RESULTS = st.sampled_from(
     [
         "",
@@ -461,7 +499,8 @@ def runs(draw, name):
     rested = draw(_ONE_IN_FIVE) == 3
     gone = tuple(draw(pods(f"{name}-gone", 0)) for _ in range(draw(_ONE_IN_TEN) == 7))
     gone = tuple(replace(pod, job_uid=job.uid) for pod in gone)
-    return Run(job, own, gone, tuple(read), draw(_EXPORTS), read_at, answers, rested)
+    heard = {uid: draw(_HEARD) for uid in (*known, job.uid) if draw(_ONE_IN_FIVE) == 3}
+    return Run(job, own, gone, tuple(read), draw(_EXPORTS), read_at, answers, rested, heard=heard)
 
 
 @st.composite

@@ -6,12 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from controller.core import facts
 from controller.core.contract import FACTS_MAX, Status
 from controller.core.model import Container, RunState
-from controller.core.snapshot import Facts, Run
+from controller.core.snapshot import Facts, Pull, Run
 from tests.core.builders import (
     at,
     exited,
     make_attempt,
     make_ended_pod,
+    make_event,
+    make_heard,
     make_job,
     make_pod,
     make_run,
@@ -123,3 +125,39 @@ def test_an_attempt_knows_when_and_why_its_pod_was_taken():
     pod = make_pod(phase="Failed", reason="Evicted")
     (attempt,) = facts.gather(make_run(make_job(), pod)).attempts
     assert (attempt.scheduled_at, attempt.phase, attempt.reason) == (at(32), "Failed", "Evicted")
+
+
+# ── Pulls ────────────────────────────────────────────────────────────────────────────────────────
+
+PULLED = (
+    make_event("Pulling", 'Pulling image "i:1"', "claude", seconds=35),
+    make_event(
+        "Pulled",
+        'Successfully pulled image "i:1" in 3.21s (3.21s including waiting). Image size: 77 bytes.',
+        "claude",
+        seconds=39,
+    ),
+)
+
+
+def test_pulls_are_kept_when_their_events_are_not_known_any_more():
+    text = facts.encode(facts.gather(make_run(None, make_pod(), heard=make_heard(*PULLED))))
+    (attempt,) = facts.gather(noted(make_run(None, make_pod()), text)).attempts
+    assert attempt.pulls == (Pull("claude", started_at=at(35), finished_at=at(39), millis=3210, size=77),)
+
+
+def test_what_was_told_of_a_pull_first_stands():
+    text = facts.encode(facts.gather(make_run(None, make_pod(), heard=make_heard(*PULLED))))
+    again = make_event("Pulled", 'Container image "i:1" already present on machine', "claude", seconds=80)
+    restarted = make_run(None, make_pod(), heard=make_heard(again))
+    assert facts.encode(facts.gather(noted(restarted, text))) == text
+
+
+def test_pulls_leave_before_a_container_does():
+    crowd = [exited(0, f"{'x' * 40}-{n}", init=True) for n in range(8)]
+    told = [make_event("Pulled", "", container.name, init=True) for container in crowd]
+    run = make_run(None, make_pod(*crowd, exited(1)), heard=make_heard(*told))
+    for _ in range(3):
+        run = noted(run, facts.encode(facts.gather(run)))
+    (attempt,) = facts.decode(run.job.status[Status.FACTS]).attempts
+    assert (len(attempt.containers), attempt.pulls) == (9, ())

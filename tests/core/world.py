@@ -13,6 +13,7 @@ from controller.core.actions import (
     OwnObject,
     PatchJob,
     PatchPod,
+    ReadEvents,
     ReadPods,
     ReadResult,
     RefreshJob,
@@ -20,7 +21,7 @@ from controller.core.actions import (
 )
 from controller.core.contract import TERMINAL, Keys, Status
 from controller.core.model import Ids, Owned
-from controller.core.snapshot import Answer, Asked, Export, Ownership
+from controller.core.snapshot import Answer, Asked, Export, Heard, Ownership
 from controller.core.transcript import AgentLog, AttemptLog, LogState
 
 _SPEC_FIELDS = {
@@ -135,12 +136,20 @@ def _followed(run, follow, mono):
     return replace(run, logs=(*others, known))
 
 
+def _heard(run, action, mono):
+    before = run.heard.get(action.about)
+    tries = before.tries + 1 if before else 1
+    heard = Heard(before.events if before else (), mono, tries, action.started)
+    return replace(run, heard={**run.heard, action.about: heard})
+
+
 _MADE = {
     PatchJob: _patched,
     PatchPod: _labelled,
     OwnObject: _adopted,
     FollowLog: _followed,
     ExportTrace: lambda run, _action, _mono: replace(run, export=Export.PENDING),
+    ReadEvents: _heard,
     ReadPods: lambda run, _action, mono: replace(run, pods_read_at=mono),
 }
 """What each action makes of the run that it is about."""

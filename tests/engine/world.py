@@ -54,6 +54,8 @@ class Cluster:
         self.patches = []
         self.objects = {}
         """(kind, name) -> what is said of a Secret or ConfigMap; missing if it is not here."""
+        self.said = {}
+        """Uid of a pod or Job -> Events about it, as JSON."""
         self.told = []
         self.events = {}
         self.calls = []
@@ -145,6 +147,10 @@ class Cluster:
     async def pods_of(self, action):
         await self._called(action)
         return [raw(pod) for pod in self.pods.values() if pod["job"] == action.job_uid]
+
+    async def events_of(self, action):
+        await self._called(action)
+        return [raw(event) for event in self.said.get(action.about, ())]
 
     async def confirm_gone(self, action):
         await self._called(action)

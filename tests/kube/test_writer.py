@@ -3,7 +3,16 @@ import json
 import pytest
 from aiohttp import web
 
-from controller.core.actions import ConfirmGone, PatchJob, PatchPod, Presence, ReadResult, RefreshJob, TellJob
+from controller.core.actions import (
+    ConfirmGone,
+    PatchJob,
+    PatchPod,
+    Presence,
+    ReadEvents,
+    ReadResult,
+    RefreshJob,
+    TellJob,
+)
 from controller.core.contract import Keys
 from controller.kube import errors
 from controller.kube.api import EVENTS
@@ -313,3 +322,17 @@ async def test_an_answer_that_is_lost_is_unavailable_and_the_patch_is_there(clus
         await writer.patch_job(PatchJob("default", "run", run[0], annotations={"a": "b"}))
     assert the_job(cluster)["metadata"]["annotations"]["a"] == "b"
     assert cluster.requests.total() <= 1
+
+
+async def test_events_about_an_object_are_those_of_its_uid_in_both_versions(cluster, writer, run):
+    uid, _ = run
+    about = {"kind": "Pod", "namespace": "default", "name": "run-x", "uid": "u-1"}
+    for name, other in (("one", {}), ("another", {"uid": "u-2"})):
+        said = {"involvedObject": about | other, "reason": "FailedMount", "message": name, "type": "Warning"}
+        cluster.create("events", {"metadata": {"namespace": "default", "name": name}} | said)
+    await writer.tell(TellJob("default", "run", uid, "Queued", "ours, and about the Job"))
+
+    (of_pod,) = await writer.events_of(ReadEvents("default", "u-1", uid))
+    (of_job,) = await writer.events_of(ReadEvents("default", uid, uid))
+    assert json.loads(of_pod)["message"] == "one"
+    assert json.loads(of_job)["reason"] == "Queued"

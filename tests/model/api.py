@@ -68,7 +68,7 @@ class Api:
         call = Call(fake_of(resource), namespace, actor=ACTOR, verb="list")
         storage = self._world.cluster.storage
         chosen = selectors.parse(selector, field_selector, call.resource)
-        consistent = selector.startswith(JOB_UID_LABEL)
+        consistent = selector.startswith(JOB_UID_LABEL) or bool(field_selector)
 
         def listed():
             at = storage.version if consistent else self._program.list_version(storage.version)

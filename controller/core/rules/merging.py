@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadPods, ReadResult
+from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadEvents, ReadPods, ReadResult
 
 
 def merge(plans: Iterable[Plan]) -> Plan:
@@ -18,7 +18,7 @@ def merge(plans: Iterable[Plan]) -> Plan:
         if plan.look_again is not None:
             waits.append(plan.look_again)
         for action in plan.actions:
-            if isinstance(action, ReadPods | ReadResult | OwnObject) and action in actions:
+            if isinstance(action, ReadPods | ReadEvents | ReadResult | OwnObject) and action in actions:
                 continue
             if not isinstance(action, PatchJob):
                 actions.append(action)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import cursor, facts, lifecycle, result
+from controller.core import cursor, diagnosis, facts, lifecycle, result
 from controller.core.actions import PatchJob
-from controller.core.contract import LIVE, SCHEMA, TERMINAL, Status, clip, keys_of, rfc3339
+from controller.core.contract import LIVE, SCHEMA, TERMINAL, Phase, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
 from controller.core.snapshot import Policy, Run, Standing
 from controller.core.spans import tree
@@ -80,10 +80,24 @@ def _standing(job: Job, standing: Standing, now: Now, policy: Policy) -> dict[st
         Status.SCHEMA: SCHEMA,
         Status.PHASE: standing.phase,
         Status.REASON: standing.reason,
-        Status.MESSAGE: clip(standing.message),
+        Status.MESSAGE: job.status[Status.MESSAGE]
+        if _keeps_its_words(job, standing)
+        else clip(standing.message),
         Status.SINCE: rfc3339(now.wall) if moved else job.status.get(Status.SINCE),
         Status.TRACE_ID: tree.trace_id(job, policy),
     }
+
+
+def says_so(job: Job, standing: Standing) -> bool:
+    """The message on the Job says the same, but for counts and times that change while nothing else does."""
+    said = job.status.get(Status.MESSAGE)
+    return said is not None and diagnosis.alike(said, clip(standing.message))
+
+
+def _keeps_its_words(job: Job, standing: Standing) -> bool:
+    """What holds up a start is told once; of an agent at work the counts are what is told."""
+    moved = (job.phase, job.status.get(Status.REASON)) != (standing.phase, standing.reason)
+    return standing.phase is Phase.STARTING and not moved and says_so(job, standing)
 
 
 def _riders(run: Run, standing: Standing, now: Now, policy: Policy) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from controller.core import admission, cursor, facts, heartbeat, lifecycle, quiet
 from controller.core.actions import Action, Plan, TellJob
-from controller.core.contract import LIVE, RANK, TERMINAL, Phase, Reason, Status
+from controller.core.contract import LIVE, RANK, TERMINAL, Phase, Reason, Status, sha256
 from controller.core.model import Now
 from controller.core.rules import concluding, publishing
 from controller.core.rules.merging import merge
@@ -100,9 +100,11 @@ def _at_once(run: Run, standing: Standing) -> bool:
 def _settled_in(
     seen: Snapshot, run: Run, standing: Standing, now: Now, policy: Policy
 ) -> tuple[float | None, str]:
-    if (run.job.phase, run.job.status.get(Status.REASON)) == (standing.phase, standing.reason):
-        return None, ""
     mark = f"standing:{run.job.uid}:{standing.phase}:{standing.reason}"
+    if (run.job.phase, run.job.status.get(Status.REASON)) == (standing.phase, standing.reason):
+        if standing.phase is not Phase.STARTING or publishing.says_so(run.job, standing):
+            return None, ""
+        mark = f"{mark}:{sha256(standing.message.encode())[:16]}"  # another obstacle has a time of its own
     return policy.settle_seconds - (now.mono - seen.first_seen(mark, now)), mark
 
 

@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
-from controller.core import admission, attachments, diagnosis, facts, lifecycle
+from controller.core import admission, attachments, diagnosis, lifecycle
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import RANK, TERMINAL, Phase, Reason, Status, rfc3339
 from controller.core.model import Job, Now, Pod, RunState
-from controller.core.rules import publishing
+from controller.core.rules import diagnosing, publishing
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot, Standing
 from controller.core.transcript import LogState
@@ -43,6 +43,8 @@ class _Obstacle:
     seconds: float
     failure: Reason
     message: str
+    about: str = ""
+    """Uid of whose Events may say more; empty: they can't."""
 
 
 def stop_hopeless_starts(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -71,9 +73,12 @@ def _judge_start(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     due = seen.first_seen(found.mark, now) + found.seconds
     if now.mono < due:
         return Plan(look_again=due - now.mono, marks=(found.mark,))
+    asked = diagnosing.before_stop(run, found.about, due) if found.about else ()
     if not run.pods_read_since(due):
         # The cache may lag: an agent that has begun to work meanwhile must not be ended.
-        return Plan((ReadPods(run.job.namespace, run.job.uid),), marks=(found.mark,))
+        return Plan((ReadPods(run.job.namespace, run.job.uid), *asked), marks=(found.mark,))
+    if asked:
+        return Plan(asked, marks=(found.mark,))
     return merge((stop(run, found.failure, found.message, now, policy), Plan(marks=(found.mark,))))
 
 
@@ -84,31 +89,33 @@ def _obstacle(run: Run, policy: Policy) -> _Obstacle | None:
     if pod.ended:
         return None
     if not pod.node:
-        return _without_node(pod, policy)
+        return _without_node(run, pod, policy)
     if lifecycle.has_started(lifecycle.agent_in(pod, lifecycle.agent_container(run.job))):
         return None
-    found = diagnosis.of_start(pod)
+    found = diagnosis.of_start(pod, run.events(pod.uid))
     if found.hopeless:  # A mark of its own: this state is new even if the start has been waited for before.
         return _Obstacle(f"hopeless:{pod.uid}", 0, found.failure, found.message)
     said = f"Pod {pod.name} did not start in time. {found.message}"
-    return _Obstacle(f"starting:{pod.uid}", policy.start_timeout_seconds, found.failure, said)
+    limit = policy.start_timeout_seconds
+    return _Obstacle(f"starting:{pod.uid}", limit, found.failure, said, about=pod.uid)
 
 
 def _without_pod(run: Run, policy: Policy) -> _Obstacle | None:
     job = run.job
-    had_one = job.active or job.failed or job.succeeded or facts.gather(run).attempts
-    if had_one or not admission.holds(job):
+    if not lifecycle.never_had_pod(run) or not admission.holds(job):
         return None
     limit = policy.start_timeout_seconds
-    said = f"Kubernetes made no pod for the Job within {limit} s: look at its Events."
-    return _Obstacle(f"podless:{job.uid}", limit, Reason.POD_MISSING, said)
+    why = diagnosis.of_no_pod(run.events(job.uid)) or "Look at its Events."
+    said = f"Kubernetes made no pod for the Job within {limit} s. {why}"
+    return _Obstacle(f"podless:{job.uid}", limit, Reason.POD_MISSING, said, about=job.uid)
 
 
-def _without_node(pod: Pod, policy: Policy) -> _Obstacle | None:
+def _without_node(run: Run, pod: Pod, policy: Policy) -> _Obstacle | None:
     limit = policy.unschedulable_timeout_seconds
     if not limit or pod.deleted_at is not None:
         return None
-    return _Obstacle(f"unscheduled:{pod.uid}", limit, Reason.UNSCHEDULABLE, diagnosis.of_start(pod).message)
+    said = diagnosis.of_start(pod, run.events(pod.uid)).message
+    return _Obstacle(f"unscheduled:{pod.uid}", limit, Reason.UNSCHEDULABLE, said, about=pod.uid)
 
 
 # ── What the host, or somebody else, wants ended ─────────────────────────────────────────────────

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core import facts
-from controller.core.actions import PatchJob, Plan, ReadPods, TellJob
+from controller.core.actions import PatchJob, Plan, ReadEvents, ReadPods, TellJob
 from controller.core.contract import Reason, Status
 from controller.core.model import Wishes
 from controller.core.rules import stopping
@@ -43,9 +43,9 @@ def plan_for(*pods, job=STARTING, at=None):
 
 
 def with_pods_read(seen, at):
-    """The plan once the API server has confirmed what the cache says of the pods, if that is asked for."""
+    """The plan once the API server has said of pods and Events what it knows, if that is asked for."""
     plan = stopping.stop_hopeless_starts(seen, at, POLICY)
-    if [type(action) for action in plan.actions] != [ReadPods]:
+    if [type(action) for action in plan.actions] not in ([ReadPods], [ReadPods, ReadEvents]):
         return plan
     return stopping.stop_hopeless_starts(after(seen, plan, at), at, POLICY)
 
@@ -151,7 +151,7 @@ def without_pods(at, job=STARTING, *pods):
 
 def test_a_run_that_gets_no_pod_is_given_up_after_its_time_and_a_look_at_the_cluster():
     asked, plan = without_pods(now(700))
-    assert [type(action) for action in asked.actions] == [ReadPods]
+    assert [type(action) for action in asked.actions] == [ReadPods, ReadEvents]
     assert stopped_for(plan) == [Reason.POD_MISSING]
 
 
@@ -195,8 +195,8 @@ def test_an_agent_that_has_begun_unseen_is_not_stopped(pod, at):
     first = stopping.stop_hopeless_starts(seen, now(100), POLICY)
     seen = after(seen, first, now(100))
     cached = make_snapshot(*unread(seen), since=seen.since)
-    (asked,) = stopping.stop_hopeless_starts(cached, at, POLICY).actions
-    assert isinstance(asked, ReadPods)
+    asked = stopping.stop_hopeless_starts(cached, at, POLICY).actions
+    assert isinstance(asked[0], ReadPods)
     begun = replace(seen.runs[0], pods=(make_pod(),), pods_read_at=at.mono)
     assert stopping.stop_hopeless_starts(replace(seen, runs=(begun,)), at, POLICY).actions == ()
 
