@@ -52,6 +52,13 @@ def scratch(limit):
     return {"pod": {"volumes": volumes}, "container": {"volumeMounts": mounts}}
 
 
+def unmountable():
+    """Changes of pod and container: a volume of a Secret that is not there."""
+    volumes = [{"name": "prompt", "secret": {"secretName": "nowhere"}}]
+    mounts = [{"name": "prompt", "mountPath": "/prompt"}]
+    return {"pod": {"volumes": volumes}, "container": {"volumeMounts": mounts}}
+
+
 def submitted():
     """All runs; each has an agent of its own."""
     missing = {"envFrom": [{"configMapRef": {"name": "nowhere"}}]}
@@ -71,6 +78,7 @@ def submitted():
         make_run("never-pulled", container={"image": "localhost/nowhere:1", "imagePullPolicy": "Never"}),
         make_run("no-image-name", container={"image": "No Image"}),
         make_run("not-configured", container=missing),
+        make_run("not-mounted", **unmountable()),
         make_run("not-prepared", replay(HOOKS), pod={"initContainers": [preparation("exit 3")]}),
         make_run("no-command", container={"command": ["/nowhere/agent"]}),
         make_run("deadline", "sleep 120", activeDeadlineSeconds=6),
@@ -96,6 +104,7 @@ EXPECTED = {
     "never-pulled": ("Failed/ImagePullFailed", SCHEDULE, None),
     "no-image-name": ("Failed/ImagePullFailed", SCHEDULE, None),
     "not-configured": ("Failed/ConfigError", SCHEDULE, None),
+    "not-mounted": ("Failed/ConfigError", SCHEDULE, None),
     "not-prepared": ("Failed/InitFailed", SCHEDULE, None),
     "no-command": ("Failed/ConfigError", SCHEDULE, 128),
     "deadline": ("TimedOut/DeadlineExceeded", "timeout", None),
@@ -103,6 +112,16 @@ EXPECTED = {
     "too-much-disk": ("Failed/Evicted", FAILED, None),
     "rotated": ("Succeeded/Completed", None, 0),
 }
+SAID = {
+    "pull-fails": ("Image 127.0.0.1:1/agent:1 can't be pulled", "See that the node can reach the registry."),
+    "never-pulled": ("Image localhost/nowhere:1 is not on node", "imagePullPolicy"),
+    "no-image-name": ("“No Image” is no name of an image", "correct it in the pod template"),
+    "not-configured": ('configmap "nowhere" not found.', "Create it in the run's namespace"),
+    "not-mounted": ('Volume prompt can\'t be mounted: secret "nowhere" not found.', "Create it"),
+    "not-prepared": ("Init container prepare exited with 3.", "Its log says why."),
+    "too-much-disk": ("was evicted: Usage of EmptyDir volume", "Give it requests, limits and room"),
+}
+"""What is wrong with a run that got nowhere, and what to do."""
 TOLD = {
     "subagent": SUBAGENT,
     "api-retry": API_RETRY,
@@ -133,6 +152,13 @@ def test_it_ends_as_it_should(played, name):
     if exit_code is not None:
         assert result.get("exitCode") == exit_code
     assert bool(result.get("errorMessage")) is (code is not None)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_it_says_what_is_wrong_and_what_to_do(played, name):
+    played.published(name, seconds=SECONDS)
+    said = played.result(name)["errorMessage"]
+    assert [words for words in SAID[name] if words not in said] == [], said
 
 
 @every

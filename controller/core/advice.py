@@ -38,6 +38,7 @@ _ADVICE: Final[Mapping[Trouble, Rows]] = {
         (("limitrange", "usage per"), "Keep to the namespace's LimitRange."),
         (("service account", "serviceaccount"), "Create the service account, or correct its name."),
         (("priorityclass", "priority class"), "Create the PriorityClass, or correct its name."),
+        (("runtimeclass",), "Create the RuntimeClass, or correct its name."),
         (("webhook",), "Ask whoever runs that admission webhook, or see that it works."),
         (("admission", "policy"), "Change the pod template, or the admission policy."),
         ((), "Correct the pod template."),

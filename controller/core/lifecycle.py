@@ -104,13 +104,16 @@ def _without_pod(run: Run) -> Standing:
         return Standing(Phase.RUNNING, Reason.NEW_ATTEMPT, "The pod is gone; a further one may come.")
     if known.attempts:
         return Standing(Phase.STARTING, Reason.ADMITTED, "The pod has gone before the agent started.")
+    if said := diagnosis.of_no_pod(run.events(run.job.uid)):
+        return Standing(Phase.STARTING, Reason.ADMITTED, said)
     return Standing(Phase.STARTING, Reason.ADMITTED, "Admitted; Kubernetes has not made a pod yet.")
 
 
 def _not_started(run: Run, pod: Pod) -> Standing:
+    found = diagnosis.of_start(pod, run.events(pod.uid))
     if len(facts.gather(run).attempts) > 1:
-        return Standing(Phase.RUNNING, Reason.NEW_ATTEMPT, "A further attempt is starting.")
-    found = diagnosis.of_start(pod)
+        said = f"A further attempt is starting. {found.message}"
+        return Standing(Phase.RUNNING, Reason.NEW_ATTEMPT, said)
     return Standing(Phase.STARTING, found.reason, found.message)
 
 

@@ -13,7 +13,9 @@ from tests.core.builders import (
     make_claim,
     make_condition,
     make_ended_pod,
+    make_event,
     make_finished_seen,
+    make_heard,
     make_job,
     make_log,
     make_over,
@@ -387,3 +389,89 @@ def test_an_outcome_of_the_agent_carries_its_family():
     log = make_log(seen=make_finished_seen(claim=make_claim("error_during_execution", api_error_status=529)))
     finding = judge(make_over(1, log=log))
     assert (finding.reason, finding.family) == (Reason.UPSTREAM_TRANSIENT, ErrorFamily.TRANSIENT_UPSTREAM)
+
+
+# ── What is said of pods that never started, or were taken away ──────────────────────────────────
+
+
+def said_of(run):
+    finding = judge(run)
+    return finding.reason, finding.message
+
+
+def taken(reason, message, **changes):
+    """A run whose pod was taken away, in the words of Kubernetes 1.36.3."""
+    condition = make_condition("DisruptionTarget", reason, message=message)
+    return make_over(137, conditions=(condition,), log=CUT_SHORT, **changes)
+
+
+def test_an_eviction_is_told_in_the_kubelet_s_words():
+    run = make_over(
+        137,
+        reason="Evicted",
+        message='Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ',
+        log=CUT_SHORT,
+    )
+    reason, said = said_of(run)
+    assert reason is Reason.EVICTED
+    assert said.startswith("Pod run-1-x on node node-1 was evicted: Usage of EmptyDir volume")
+    assert "requests, limits" in said
+
+
+@pytest.mark.parametrize(
+    ("run", "reason", "said", "todo"),
+    [
+        (
+            taken(
+                "PreemptionByScheduler", "default-scheduler: preempting to accommodate a higher priority pod"
+            ),
+            Reason.PREEMPTED,
+            "preempting to accommodate a higher priority pod",
+            "priority class",
+        ),
+        (
+            taken("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint"),
+            Reason.NODE_LOST,
+            "on node node-1 was lost with its node: Taint manager",
+            "whether the node is up",
+        ),
+        (
+            taken("DeletionByPodGC", "PodGC: node no longer exists"),
+            Reason.NODE_LOST,
+            "node no longer exists",
+            "run it again",
+        ),
+    ],
+)
+def test_who_took_a_pod_away_is_told_with_what_to_do(run, reason, said, todo):
+    found, message = said_of(run)
+    assert found is reason
+    assert said in message
+    assert todo in message
+
+
+def test_a_pod_that_is_gone_is_told_of_as_it_was_last_seen():
+    seen = taken("DeletionByPodGC", "PodGC: node no longer exists")
+    gone = replace(seen, pods=(), gone=seen.pods)
+    assert said_of(gone) == said_of(seen)
+    (noted,) = facts.gather(seen).attempts
+    job = replace(seen.job, status={**seen.job.status, Status.FACTS: facts.encode(Facts((noted,)))})
+    reason, said = said_of(make_run(job))
+    assert (reason, "DeletionByPodGC" in said) == (Reason.NODE_LOST, True)
+
+
+def test_a_pod_that_never_started_is_told_of_by_its_events():
+    mount = make_event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "s" not found')
+    run = replace(failed(make_pod(waiting(), phase="Pending")), heard=make_heard(mount))
+    reason, said = said_of(run)
+    assert (reason, 'secret "s" not found' in said) == (Reason.CONFIG_ERROR, True)
+
+
+def test_a_job_that_never_got_a_pod_is_told_of_by_its_own_events():
+    refused = make_event("FailedCreate", 'Error creating: pods "run-1-" is forbidden: exceeded quota: q')
+    job = make_job(phase="Starting", over="DeadlineExceeded", notes={Status.STOP: "[]"})
+    run = make_run(
+        replace(job, conditions=(make_condition("Failed", "Odd"),)), heard=make_heard(refused, about="run-1")
+    )
+    reason, said = said_of(run)
+    assert (reason, "exceeded quota" in said) == (Reason.POD_MISSING, True)

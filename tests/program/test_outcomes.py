@@ -1,5 +1,7 @@
 """One run of each outcome, all at once, through the whole program: what the host and the collector get."""
 
+import json
+
 import pytest
 import pytest_asyncio
 
@@ -25,6 +27,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TERMINATE = "trap 'exit 143' TERM; sh -c 'kill -TERM \"$PPID\"'"
 FLOOD = "ulimit -v 1048576\nexec tail /dev/zero"
 MISSING = {"envFrom": [{"configMapRef": {"name": "nowhere"}}]}
+NOT_THERE = {
+    "pod": {"volumes": [{"name": "prompt", "secret": {"secretName": "nowhere"}}]},
+    "container": {"volumeMounts": [{"name": "prompt", "mountPath": "/prompt"}]},
+}
 PREPARATION = {"name": "prepare", "image": "busybox:1.36", "command": ["sh", "-c", "exit 3"]}
 SCHEDULE = "k8s_pod_schedule_failed"
 
@@ -46,6 +52,7 @@ def submitted(folder):
         make_run("never-pulled", container={"imagePullPolicy": "Never", "image": "x.invalid/agent:1"}),
         make_run("no-image-name", container={"image": "No Image"}),
         make_run("not-configured", container=MISSING),
+        make_run("not-mounted", **NOT_THERE),
         make_run("not-prepared", replay(HOOKS), pod={"initContainers": [PREPARATION]}),
         make_run("submitted-running", replay(HOOKS), suspend=False),
         make_run("opencode", replay(OPENCODE_TOOLS), adapter="opencode_k8s"),
@@ -71,6 +78,7 @@ EXPECTED = {
     "never-pulled": ("Failed/ImagePullFailed", SCHEDULE, None),
     "no-image-name": ("Failed/ImagePullFailed", SCHEDULE, None),
     "not-configured": ("Failed/ConfigError", SCHEDULE, None),
+    "not-mounted": ("Failed/ConfigError", SCHEDULE, None),
     "not-prepared": ("Failed/InitFailed", SCHEDULE, None),
     "submitted-running": ("Succeeded/Completed", None, 0),
     "opencode": ("Succeeded/Completed", None, 0),
@@ -81,6 +89,14 @@ EXPECTED = {
     "second-attempt": ("Succeeded/Completed", None, 0),
     "silent": ("Failed/NoResult", "adapter_failed", 0),
 }
+SAID = {
+    "never-pulled": ("Image x.invalid/agent:1 is not on node", "imagePullPolicy"),
+    "no-image-name": ("“No Image” is no name of an image", "correct it in the pod template"),
+    "not-configured": ('configmap "nowhere" not found', "Create it in the run's namespace"),
+    "not-mounted": ('Volume prompt can\'t be mounted: secret "nowhere" not found', "Create it"),
+    "not-prepared": ("Init container prepare exited with 3", "Its log says why"),
+}
+"""What is wrong with a start that failed, and what to do."""
 TOLD = {
     "subagent": SUBAGENT,
     "api-retry": API_RETRY,
@@ -112,6 +128,17 @@ async def test_it_ends_as_it_should(played, name):
     result = played.result(name)
     assert (result.get("errorCode"), result.get("exitCode")) == (code, exit_code)
     assert bool(result.get("errorMessage")) is (code is not None)
+
+
+@pytest.mark.parametrize("name", SAID)
+async def test_a_start_that_failed_says_what_to_do(played, name):
+    said = played.result(name)["errorMessage"]
+    assert [words for words in SAID[name] if words not in said] == [], said
+
+
+async def test_how_an_image_came_is_kept_for_the_trace(played):
+    attempt = json.loads(played.said("subagent", Status.FACTS))["attempts"][0]
+    assert [pull["name"] for pull in attempt["pulls"]] == ["claude"]
 
 
 @every

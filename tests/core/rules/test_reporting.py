@@ -12,6 +12,8 @@ from tests.core.builders import (
     PLACE,
     POLICY,
     make_ended_pod,
+    make_event,
+    make_heard,
     make_ids,
     make_job,
     make_log,
@@ -20,6 +22,7 @@ from tests.core.builders import (
     make_pod,
     make_run,
     make_snapshot,
+    make_unscheduled_pod,
     make_waiting,
     now,
     stamp,
@@ -234,3 +237,71 @@ def test_a_log_that_is_being_read_again_takes_nothing_back():
     assert plan.actions[0].why == "heartbeat"
     assert status(plan, Status.LOG_CURSOR) is None
     assert status(plan, Status.PROGRESS) is None
+
+
+# ── Starts that are held up ──────────────────────────────────────────────────────────────────────
+
+NODES = "0/5 nodes are available: 2 Insufficient cpu, 3 node(s) had untolerated taint(s)"
+
+
+def held_up(pod, said, reason, **changes):
+    """A run that starts, with that message on it."""
+    notes = {Status.OBSERVED_AT: stamp(99), Status.MESSAGE: said}
+    return make_run(make_job(phase="Starting", reason=reason, notes=notes), pod, **changes)
+
+
+def message_of(pod):
+    return status(report(make_run(None, pod)), Status.MESSAGE)
+
+
+def beat(run):
+    """What is written 80 s later, when a heartbeat is due."""
+    seen = make_snapshot(run)
+    seen = after(seen, reporting.report(seen, now(100), POLICY), now(100))
+    (patch,) = reporting.report(seen, now(180), POLICY).actions
+    return patch
+
+
+def test_counts_that_change_rewrite_no_message_and_cause_no_write():
+    said = message_of(make_unscheduled_pod(NODES))
+    changed = NODES.replace("0/5", "0/6").replace("3 node", "4 node")
+    run = held_up(make_unscheduled_pod(changed), said, "Unscheduled")
+    seen = make_snapshot(run)
+    assert reporting.report(seen, now(100), POLICY).actions == ()
+    assert beat(run).beat
+    assert KEYS.status(Status.MESSAGE) not in beat(run).annotations
+
+
+def test_a_pull_that_is_tried_again_and_again_is_written_once():
+    tried = make_pod(waiting("ErrImagePull", message="no such host"))
+    held = make_pod(
+        waiting("ImagePullBackOff", message='Back-off pulling image "i:1": ErrImagePull: no such host')
+    )
+    run = held_up(held, message_of(tried), "ImagePullBackOff")
+    assert KEYS.status(Status.MESSAGE) not in beat(run).annotations
+
+
+def test_another_obstacle_of_the_same_reason_is_told_when_it_has_lasted():
+    mount = make_event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "s" not found')
+    pod = make_pod(waiting())
+    run = held_up(pod, message_of(pod), "ContainerCreating", heard=make_heard(mount))
+    first = report(run, now(100))
+    assert (first.actions, first.look_again) == ((), 5.0)
+    plan = reporting.report(after(make_snapshot(run), first, now(100)), now(105), POLICY)
+    assert 'secret "s" not found' in status(plan, Status.MESSAGE)
+    assert KEYS.status(Status.SINCE) not in plan.actions[0].annotations
+
+
+def test_an_image_that_is_pulled_for_long_is_told():
+    pulling = make_event("Pulling", 'Pulling image "ghcr.io/x/claude:2"', "claude")
+    pod = make_pod(waiting())
+    run = held_up(pod, message_of(pod), "ContainerCreating", heard=make_heard(pulling))
+    first = report(run, now(100))
+    plan = reporting.report(after(make_snapshot(run), first, now(100)), now(105), POLICY)
+    assert status(plan, Status.REASON) == Reason.PULLING_IMAGE
+
+
+def test_a_pod_that_is_not_made_is_told_with_what_the_job_s_events_say():
+    refused = make_event("FailedCreate", 'Error creating: pods "run-1-" is forbidden: exceeded quota: q')
+    run = make_run(make_job(), heard=make_heard(refused, about="run-1"))
+    assert "exceeded quota: q" in status(report(run), Status.MESSAGE)

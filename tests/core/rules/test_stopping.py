@@ -18,6 +18,8 @@ from tests.core.builders import (
     make_attempt,
     make_condition,
     make_ended_pod,
+    make_event,
+    make_heard,
     make_ids,
     make_job,
     make_log,
@@ -211,6 +213,40 @@ def test_a_stop_that_failed_does_not_begin_the_waiting_anew():
     plan = with_pods_read(seen, now(700))
     failed = replace(seen, since={mark: seen.since[mark] for mark in plan.marks})
     assert stopped_for(with_pods_read(failed, now(701))) == ["ImagePullFailed"]
+
+
+MOUNT = make_event("FailedMount", 'MountVolume.SetUp failed for volume "v" : secret "s" not found')
+
+
+def stopped_with(run):
+    """Reason and message of the stop that is due."""
+    seen = make_snapshot(run)
+    seen = after(seen, stopping.stop_hopeless_starts(seen, now(100), POLICY), now(100))
+    plan = with_pods_read(seen, now(700))
+    patch = next(action for action in plan.actions if isinstance(action, PatchJob))
+    return stopped_for(plan), patch.annotations[KEYS.status(Status.MESSAGE)]
+
+
+def test_a_start_that_is_given_up_is_named_by_its_events():
+    pod = make_pod(waiting())
+    reasons, said = stopped_with(make_run(STARTING, pod, heard=make_heard(MOUNT)))
+    assert reasons == [Reason.CONFIG_ERROR]
+    assert said.startswith("Pod run-1-x did not start in time. Volume v can't be mounted: secret")
+
+
+def test_a_job_that_gets_no_pod_is_given_up_with_what_its_events_say():
+    refused = make_event("FailedCreate", 'Error creating: pods "run-1-" is forbidden: exceeded quota: q')
+    reasons, said = stopped_with(make_run(STARTING, heard=make_heard(refused, about="run-1")))
+    assert reasons == [Reason.POD_MISSING]
+    assert "exceeded quota: q. Raise the namespace's ResourceQuota" in said
+
+
+def test_a_list_of_events_that_gets_no_answer_holds_no_stop_up():
+    seen = make_snapshot(make_run(STARTING, SLOW))
+    seen = after(seen, stopping.stop_hopeless_starts(seen, now(100), POLICY), now(100))
+    unanswered = replace(seen.runs[0], pods_read_at=700, heard=make_heard(mono=700))
+    plan = stopping.stop_hopeless_starts(replace(seen, runs=(unanswered,)), now(700), POLICY)
+    assert stopped_for(plan) == [Reason.IMAGE_PULL_FAILED]
 
 
 # ── Cancels ──────────────────────────────────────────────────────────────────────────────────────
