@@ -119,6 +119,7 @@ SAID = {
     "not-configured": ('configmap "nowhere" not found.', "Create it in the run's namespace"),
     "not-mounted": ('Volume prompt can\'t be mounted: secret "nowhere" not found.', "Create it"),
     "not-prepared": ("Init container prepare exited with 3.", "Its log says why."),
+    "no-command": ('exec: "/nowhere/agent"', "Correct the command, or use another image."),
     "too-much-disk": ("was evicted: Usage of EmptyDir volume", "Give it requests, limits and room"),
 }
 """What is wrong with a run that got nowhere, and what to do."""

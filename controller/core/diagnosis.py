@@ -173,6 +173,14 @@ def _of_container(pod: Pod, container: Container) -> Diagnosis | None:
     return Diagnosis(cause.reason, cause.failure, _waits(pod, container, cause), cause.hopeless)
 
 
+def not_run(container: Container, pod: Pod | None) -> str:
+    """A container whose process could not be made, as a sentence. `pod`: as it was last seen, or None."""
+    of_pod = pod.containers if pod else ()
+    told = next((c.message for c in of_pod if (c.init, c.name) == (container.init, container.name)), "")
+    head = f"Container {container.name} could not be run"
+    return _sentence(head, told or container.reason, Trouble.CONTAINER)
+
+
 def init_failed(container: Container) -> str:
     """An init container that ended badly, as a sentence."""
     if container.reason == "OOMKilled":

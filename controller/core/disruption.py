@@ -5,7 +5,7 @@ from typing import Final
 
 from controller.core.agents import words
 from controller.core.contract import Reason, clip
-from controller.core.model import Pod
+from controller.core.model import Condition, Pod
 from controller.core.snapshot import Attempt
 
 _SAID_MAX: Final = 300
@@ -34,9 +34,22 @@ def said(reason: Reason, attempt: Attempt, pod: Pod | None) -> str:
     return f"Pod {attempt.pod}{where} {head}: {told}. {todo}"
 
 
+def under_way(pod: Pod) -> str:
+    """That this pod is being taken away, and by whom; empty if it is not."""
+    met = _condition(pod)
+    if met is None:
+        return ""
+    where = f" from node {pod.node}" if pod.node else ""
+    return f"The cluster takes the pod away{where}: {_told(pod) or met.reason}."
+
+
+def _condition(pod: Pod) -> Condition | None:
+    return next((c for c in pod.conditions if c.type == "DisruptionTarget" and c.status == "True"), None)
+
+
 def _told(pod: Pod | None) -> str:
     """The kubelet's own words, or those of who took it away."""
     if pod is None:
         return ""
-    met = next((c for c in pod.conditions if c.type == "DisruptionTarget" and c.status == "True"), None)
+    met = _condition(pod)
     return clip(words.shown(pod.message or (met.message if met else "")), _SAID_MAX).rstrip(".")

@@ -73,17 +73,19 @@ def gather(run: Run) -> Facts:
 
 
 def encode(facts: Facts) -> str:
-    """Facts as JSON of at most FACTS_MAX bytes; middle attempts leave if they must, and are counted.
+    """Facts as JSON of at most FACTS_MAX bytes: pulls leave, the oldest first, then middle attempts.
 
-    The last attempt stays, for it decides: of the only one, pulls leave, then containers, those of the start
-    first.
+    These are counted. The last attempt stays, for it decides: of the only one, containers leave, those of the
+    start first.
     """
     attempts, left_out = list(facts.attempts), facts.left_out
     while True:
         text = msgspec.json.encode(_Facts([_wire(a) for a in attempts], left_out))
         if len(text) <= contract.FACTS_MAX or not attempts:
             return text.decode()
-        if len(attempts) == 1 and (attempts[0].containers or attempts[0].pulls):
+        if (heavy := next((n for n, a in enumerate(attempts) if a.pulls), None)) is not None:
+            attempts[heavy] = replace(attempts[heavy], pulls=())
+        elif len(attempts) == 1 and attempts[0].containers:
             attempts = [_lighter(attempts[0])]
         else:
             del attempts[(len(attempts) - 1) // 2]
@@ -109,9 +111,7 @@ def _was_left_out(pod: Pod, recorded: Facts) -> bool:
 
 
 def _lighter(attempt: Attempt) -> Attempt:
-    """The attempt without its pulls, else without one container: the first init container, else the last."""
-    if attempt.pulls:
-        return replace(attempt, pulls=())
+    """The attempt without one container: the first init container, else the last one."""
     gone = next((c for c in attempt.containers if c.init), attempt.containers[-1])
     return replace(attempt, containers=tuple(c for c in attempt.containers if c is not gone))
 

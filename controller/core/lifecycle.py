@@ -4,7 +4,9 @@ Judges by Job status, container states (not the pod's phase: sidecars) and the l
 has ended is `result`'s question; who of the waiting may start is `admission`'s.
 """
 
-from controller.core import diagnosis, facts
+from dataclasses import replace
+
+from controller.core import diagnosis, disruption, facts
 from controller.core.contract import Phase, Reason, Status
 from controller.core.model import Container, Job, Pod, RunState
 from controller.core.snapshot import Attempt, Facts, Run, Standing
@@ -94,7 +96,13 @@ def _observed(run: Run) -> Standing:
     if container.state is RunState.TERMINATED:
         return _ended(run, pod, container)
     log = run.log(pod.uid)
-    return _working(run, log.seen if log else AgentLog())
+    return _still_there(pod, _working(run, log.seen if log else AgentLog()))
+
+
+def _still_there(pod: Pod, found: Standing) -> Standing:
+    """An agent whose node is lost looks as if it worked, for as long as nobody can ask."""
+    taken = disruption.under_way(pod)
+    return replace(found, message=f"{taken} {found.message}") if taken else found
 
 
 def _without_pod(run: Run) -> Standing:

@@ -245,9 +245,7 @@ def _never_started(seen: Evidence) -> Finding | None:
         return None
     lost = seen.container is not None and seen.container.reason == diagnosis.STATUS_LOST
     if seen.container is not None and not lost:
-        return Finding(
-            Reason.CONFIG_ERROR, f"The agent's container could not start: {seen.container.reason}."
-        )
+        return Finding(Reason.CONFIG_ERROR, diagnosis.not_run(seen.container, seen.last_seen))
     failed = next((c for c in seen.attempt.containers if c.init and c.exit_code), None)
     if failed is not None:
         return Finding(Reason.INIT_FAILED, diagnosis.init_failed(failed))

@@ -284,3 +284,13 @@ def test_whether_more_of_the_log_may_come(run, log, want):
 def test_the_newest_pod_is_the_current_attempt():
     old, new = make_ended_pod(1, name="z", created=1), make_pod(name="a", created=2)
     assert lifecycle.newest_pod(make_run(make_job(), new, old)) == new
+
+
+def test_an_agent_whose_pod_is_being_taken_away_is_said_to_be():
+    lost = make_condition("DisruptionTarget", "DeletionByTaintManager", message="Taint manager: deleting")
+    run = make_run(make_job(), make_pod(conditions=(lost,)), logs=[make_open_log()])
+    found = lifecycle.standing(run)
+    assert (found.phase, found.reason) == (Phase.RUNNING, Reason.AGENT_WORKING)
+    assert found.message.startswith(
+        "The cluster takes the pod away from node node-1: Taint manager: deleting. "
+    )

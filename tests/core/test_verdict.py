@@ -450,6 +450,20 @@ def test_who_took_a_pod_away_is_told_with_what_to_do(run, reason, said, todo):
     assert todo in message
 
 
+def test_a_program_that_is_not_there_is_told_in_the_runtime_s_words():
+    said = (
+        "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc "
+        'create failed: unable to start container process: exec: "/nowhere/agent": stat /nowhere/agent: '
+        "no such file or directory: unknown"
+    )
+    reason, message = said_of(
+        failed(make_ended_pod(128, containers=(exited(128, reason="StartError", message=said),)))
+    )
+    assert reason is Reason.CONFIG_ERROR
+    assert 'exec: "/nowhere/agent"' in message
+    assert message.endswith("Correct the command, or use another image.")
+
+
 def test_a_pod_that_is_gone_is_told_of_as_it_was_last_seen():
     seen = taken("DeletionByPodGC", "PodGC: node no longer exists")
     gone = replace(seen, pods=(), gone=seen.pods)
