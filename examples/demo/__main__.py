@@ -26,7 +26,8 @@ DESCRIPTION: Final = """\
 Plays fourteen runs of six agents: successes, an API that is overloaded, an agent that runs out of turns, out
 of memory, is terminated, has no image, has to wait, or may not; a host that has lost sight of its run, and
 one that cancels. Shows how the controller looks after them, and checks it.
-The agents are transcripts, recorded from the real Claude Code and OpenCode and played back; no model is called."""
+The agents are transcripts, recorded from the real Claude Code and OpenCode, and played back; no model is
+called."""
 EXAMPLES: Final = """\
 examples:
   python -m examples.demo                      on a fake cluster in this process; nothing else is needed

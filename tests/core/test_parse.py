@@ -108,7 +108,13 @@ def test_a_wish_is_heard(annotation, value, attribute, want):
 
 
 @pytest.mark.parametrize(
-    ("adapter", "want"), [("claude_k8s", "claude-stream-json"), ("opencode_k8s", "text"), (None, "text")]
+    ("adapter", "want"),
+    [
+        ("claude_k8s", "claude-stream-json"),
+        ("opencode_k8s", "opencode-json"),
+        ("other_k8s", "text"),
+        (None, "text"),
+    ],
 )
 def test_the_output_follows_the_adapter_type(adapter, want):
     assert job_of(labels={KEYS.adapter_type: adapter}).wishes.output == want

@@ -44,17 +44,15 @@ class OpenCodeFold:
         self._lines, self._bytes = begun.lines, begun.bytes
         self._odd, self._cut = begun.odd_lines, begun.cut_lines
         self._first, self._last, self._init_at = begun.first_at, begun.last_at, begun.init_at
-        self._session, self._category, self._message = begun.session_id, begun.assistant_error, ""
-        failed = begun.claim is not None and begun.claim.is_error
-        self._claim = None if failed else begun.claim
-        self._fault = begun.claim if failed else None
-        self._open = begun.turn_open
-        self._told, self._turns, self._denials = begun.assistant_lines, begun.turns, 0
+        self._session, self._category, self._open = begun.session_id, begun.assistant_error, begun.turn_open
+        self._message = begun.messages[0] if begun.messages else ""
+        self._claim = begun.claim
+        self._fault = begun.claim if begun.claim and claims.is_for_good(begun.claim) else None
+        self._told, self._turns = begun.assistant_lines, begun.turns
+        self._denials = (begun.claim.permission_denials if begun.claim else None) or 0
         self._denied = ""
         """The tool that was not allowed in the step that is going on."""
-        self._whole = not begun.lines
-        """A checkpoint does not know what each step has used: then nothing is said of the whole."""
-        self._spent = claims.Spending()
+        self._spent = claims.Spending(begun)
         self._calls = Calls(begun)
         self._moments: list[Moment] = []
         self._moments_dropped = begun.dropped
@@ -65,6 +63,7 @@ class OpenCodeFold:
         self._noise = Tail(TAIL_BYTES)
         self._met = Recent(RECENT)
         self._messages = Recent(RECENT)
+        self._messages.first_time(self._message)
         self._seen: AgentLog | None = begun
 
     def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
@@ -114,6 +113,8 @@ class OpenCodeFold:
             tool_errors=self._calls.errors,
             subagents=self._calls.subagents,
             input_tokens=self._spent.read,
+            output_tokens=self._spent.written,
+            messages=(self._message,) if self._message else (),
             tools=self._calls.read(),
             moments=tuple(self._moments),
             tail=self._said.read() or self._noise.read(),
@@ -240,10 +241,10 @@ class OpenCodeFold:
             raw=line if len(line) <= TEXT_MAX else b"",
             turns=self._turns or None,
             duration_ms=None if self._init_at is None else (at - self._init_at) // MILLISECOND,
-            permission_denials=self._denials if self._whole else None,
+            permission_denials=self._denials,
         )
         # Of what its subagents use an agent tells nothing, and a part is not the whole.
-        return self._spent.on(claim) if self._whole and not self._calls.subagents else claim
+        return claim if self._calls.subagents else self._spent.on(claim)
 
     _TAKE: Final[Mapping[str, Callable[["OpenCodeFold", int, bytes, Event], bool]]] = {
         "step_start": _step_start,

@@ -10,7 +10,7 @@ from typing import Final
 
 from controller.core.agents.opencode_events import Cache, Fault, Spent
 from controller.core.agents.words import word
-from controller.core.transcript import Claim, ModelUsage
+from controller.core.transcript import AgentLog, Claim, ModelUsage
 
 GOES_ON: Final = frozenset({"", "tool-calls", "unknown"})
 """Reasons for the end of a step that another one follows, unless a permission was refused."""
@@ -32,12 +32,16 @@ _CATEGORIES: Final[Mapping[str, str]] = {
 
 
 class Spending:
-    """Tokens and cost of all steps of the main agent. Those of subagents are told nowhere."""
+    """Tokens and cost of all steps of the main agent. Those of subagents are told nowhere.
 
-    def __init__(self) -> None:
+    Of steps before a checkpoint only sums are known, with which nobody can say what was spent on what.
+    """
+
+    def __init__(self, begun: AgentLog) -> None:
         self.input = self.output = self.cache_read = self.cache_write = 0
         self.cost = 0.0
         self._told = False
+        self._before = begun
 
     def add(self, tokens: Spent | None, cost: float | None) -> None:
         """One more step."""
@@ -54,11 +58,16 @@ class Spending:
     @property
     def read(self) -> int:
         """All that the model has read."""
-        return self.input + self.cache_read + self.cache_write
+        return self._before.input_tokens + self.input + self.cache_read + self.cache_write
+
+    @property
+    def written(self) -> int:
+        """All that the model has written."""
+        return self._before.output_tokens + self.output
 
     def on(self, claim: Claim) -> Claim:
         """The claim with what was spent. A cost of 0 says that OpenCode does not know the model's price."""
-        if not self._told:
+        if not self._told or self._before.lines:
             return claim
         # No event names the model.
         spent = ModelUsage("", self.input, self.output, self.cache_read, self.cache_write, None)
@@ -96,6 +105,11 @@ def of_fault(claim: Claim, fault: Fault) -> tuple[Claim, str]:
 def of_unknown_session(claim: Claim) -> Claim:
     """The session that was to be resumed is not there."""
     return _failed(claim, "Session not found", "session_unavailable")
+
+
+def is_for_good(claim: Claim) -> bool:
+    """An error of the session, which nothing that follows takes back."""
+    return claim.subtype == "error_session"
 
 
 def _failed(claim: Claim, text: str, why: str, of: str = "session") -> Claim:

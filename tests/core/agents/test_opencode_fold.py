@@ -2,17 +2,20 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from controller.core import cursor
 from controller.core.agents.fold import fold_for
 from controller.core.agents.opencode import RECENT, TEXT_MAX
 from controller.core.agents.outcomes import classify
 from controller.core.contract import OUTPUT_OPENCODE, SECOND, ErrorFamily, Reason
-from controller.core.transcript import ModelUsage, Moment, ToolCall
+from controller.core.transcript import AttemptLog, LogState, ModelUsage, Moment, ToolCall
 from tests.core.agents.agent_transcript import DATA, OPENCODE, Transcript, opencode_lines
+from tests.core.builders import PLACE
 
 SESSION = "ses_1"
 RECORDED = sorted(path.stem.removeprefix(f"{OPENCODE}-") for path in (DATA / "opencode").glob("*.jsonl"))
@@ -278,6 +281,33 @@ def test_a_recorded_run_cut_at_any_byte_is_no_success_before_its_last_line_is_wh
             seen = fold.seen()
             assert seen.lines == number + 1
             assert seen.claim is None or seen.claim.is_error
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_from_a_checkpoint_everything_goes_on_but_what_was_spent_on_what(name):
+    lines = list(enumerate(opencode_lines(name), start=1))
+    whole = folded(lines)
+    for read in range(1, len(lines) + 1):
+        begun = cursor.decode(
+            cursor.encode(AttemptLog("p", LogState.READING, folded(lines[:read]), place=PLACE))
+        )
+        fold = fold_for(OUTPUT_OPENCODE, begun.seen)
+        for at, line in lines[read:]:
+            fold.feed(at, line)
+        seen = fold.seen()
+        if (name, read) == ("denied", 3):
+            # What was refused in the step that goes on is in no checkpoint: its end is then none.
+            assert seen.claim is None
+            continue
+        assert totals(seen) == totals(whole)
+        if read < len(lines) and seen.claim:
+            assert (seen.claim.models, seen.claim.cost_usd) == ((), None)
+
+
+def totals(seen):
+    claim = seen.claim and replace(seen.claim, raw=b"", models=(), cost_usd=None, text="")
+    claim = claim and replace(claim, permission_denials=None)
+    return replace(seen, claim=claim, tools=(), moments=(), tail="")
 
 
 @given(st.sampled_from(RECORDED), st.data())
