@@ -90,7 +90,7 @@ async def play(folder, **settings):
     with arrivals() as arrived:
         async with stage(folder) as world:
             controller = await world.lead(**settings)
-            world.submit(make_run("long", replay(HOOKS, 0.3), agent="c"), make_run("waits", agent="c"))
+            world.submit(make_run("long", replay(HOOKS, 2), agent="c"), make_run("waits", agent="c"))
             await world.until(lambda: [reason for reason, _ in world.events("waits")] == ["Queued"])
             assert await controller.stop() == 0
             world.cluster.patch("jobs", NAMESPACE, "waits", {"metadata": {"annotations": UNTOLD}})
