@@ -78,6 +78,7 @@ class _Seen(Struct, omit_defaults=True, rename="camel"):
     tasks_live: Count = 0
     assistant_lines: Count = 0
     assistant_error: str = ""
+    unanswered: bool = False
     retrying: str = ""
     retries: Count = 0
     turns: Count = 0

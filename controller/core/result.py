@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from controller.core import contract, diagnosis, history, lifecycle
+from controller.core import contract, diagnosis, exits, history, lifecycle
 from controller.core.agents.fold import format_of
 from controller.core.contract import LAST_SECOND, SECOND, Phase, Reason, Status, rfc3339
 from controller.core.model import Container, Job
@@ -92,7 +92,6 @@ class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
 
 _RESULT: Final = msgspec.json.Decoder(Result)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_SIGNALS: Final = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _SUMMARY_MIN: Final = 256
 """Bytes of summary that are kept before the fitting gives up on it."""
 
@@ -227,11 +226,11 @@ def _say_pod(found: Result, job: Job, known: Facts) -> None:
     attempt = lifecycle.decisive(known, name) or (known.attempts[-1] if known.attempts else None)
     if attempt is None:
         return
-    container = lifecycle.agent_in(attempt, name) or Container(name)
+    container = exits.known(lifecycle.agent_in(attempt, name) or Container(name))
     if container.reason == diagnosis.STATUS_LOST:
-        container = replace(container, exit_code=None, reason="")  # made up by the kubelet, both of them
+        container = replace(container, reason="")
     found.exit_code = container.exit_code
-    found.signal = _SIGNALS.get(container.exit_code or 0)
+    found.signal = exits.signal_of(container)
     found.pod = PodEnd(
         name=attempt.pod,
         node=attempt.node,

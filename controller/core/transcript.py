@@ -90,6 +90,8 @@ class AgentLog:
     assistant_lines: int = 0
     assistant_error: str = ""
     """Category of the newest error that the agent put on an assistant message."""
+    unanswered: bool = False
+    """The newest message of the main agent has no tokens of output: the model never answered."""
     retrying: str = ""
     """Error category while the newest event is an API retry; empty otherwise."""
     retries: int = 0

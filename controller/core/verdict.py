@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from controller.core import diagnosis, disruption, facts, lifecycle
+from controller.core import diagnosis, disruption, exits, facts, lifecycle
 from controller.core.agents import outcomes, words
 from controller.core.agents.fold import format_of
 from controller.core.contract import (
@@ -137,10 +137,11 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
     known = facts.gather(run)
     name = lifecycle.agent_container(run.job)
     attempt = lifecycle.decisive(known, name) or (known.attempts[-1] if known.attempts else None)
+    container = lifecycle.agent_in(attempt, name) if attempt else None
     evidence = Evidence(
         job=run.job,
         attempt=attempt,
-        container=lifecycle.agent_in(attempt, name) if attempt else None,
+        container=exits.known(container) if container else None,
         pod=lifecycle.newest_pod(run),
         log=log.state if log else LogState.MISSING,
         seen=log.seen if log else AgentLog(),
@@ -148,7 +149,7 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
         events=run.events(attempt.uid if attempt else run.job.uid),
     )
     for judge in JUDGES:
-        if (finding := judge(evidence)) is not None:
+        if (finding := judge.find(evidence)) is not None:
             return finding
     return Finding(Reason.UNKNOWN, "The Job is over, but how its agent ended could not be observed.")
 
@@ -272,9 +273,20 @@ def _out_of_memory(seen: Evidence) -> Finding | None:
 
 
 def _exit_unknown(seen: Evidence) -> Finding | None:
-    if seen.container is None or seen.container.exit_code is not None:
+    if seen.container is None or seen.attempt is None or seen.container.exit_code is not None:
         return None
-    return Finding(Reason.UNKNOWN, "The agent's container was last seen running; its exit code is unknown.")
+    there = seen.pod is not None and seen.pod.uid == seen.attempt.uid
+    said = exits.unknown(seen.attempt.pod, there=there)
+    if format_of(seen.job.wishes.output).reports and _broke_off(seen):
+        return Finding(
+            Reason.TRUNCATED_OUTPUT, f"The agent's output breaks off in the middle of its work. {said}"
+        )
+    return Finding(Reason.UNKNOWN, said)
+
+
+def _broke_off(seen: Evidence) -> bool:
+    """The agent was at work, and no result of it has come though its log could be read."""
+    return seen.seen.claim is None and seen.seen.assistant_lines > 0 and seen.log is not LogState.MISSING
 
 
 def _agent_said(seen: Evidence) -> Finding | None:
@@ -287,13 +299,23 @@ def _agent_said(seen: Evidence) -> Finding | None:
     return Finding(Reason.COMPLETED, _completed(seen.seen))
 
 
+def _never_began(seen: Evidence) -> Finding | None:
+    if not format_of(seen.job.wishes.output).reports or _exit_code(seen) in (0, None):
+        return None
+    outcome = outcomes.of_start(seen.seen)
+    if outcome is None:
+        return None
+    said = f"The agent gave up before its first word: {outcome.reason}. {_exit_said(seen)}."
+    return Finding(outcome.reason, said, outcome.code, outcome)
+
+
 def _gave_no_result(seen: Evidence) -> Finding | None:
     if not format_of(seen.job.wishes.output).reports or seen.seen.claim is not None:
         return None
     said = _exit_said(seen)
     if seen.log is LogState.MISSING:
         return Finding(Reason.NO_RESULT, f"{said}; its log can't be had, so its result is unknown.")
-    if seen.seen.assistant_lines:
+    if _broke_off(seen):
         return Finding(Reason.TRUNCATED_OUTPUT, f"{said} in the middle of its work, without a result.")
     if seen.seen.lines > seen.seen.odd_lines or _exit_code(seen) == 0:
         return Finding(Reason.NO_RESULT, f"{said} without having given a result.")
@@ -303,21 +325,32 @@ def _gave_no_result(seen: Evidence) -> Finding | None:
 def _container_said(seen: Evidence) -> Finding:
     if _exit_code(seen) == 0:
         return Finding(Reason.COMPLETED, "The program exited with 0.")
-    return Finding(Reason.CONTAINER_ERROR, f"{_exit_said(seen)}.")
+    claimed = ", though the agent had reported success" if seen.seen.claim is not None else ""
+    return Finding(Reason.CONTAINER_ERROR, f"{_exit_said(seen)}{claimed}.")
 
 
-JUDGES: Final[tuple[Callable[[Evidence], Finding | None], ...]] = (
-    _stopped,  # what we ended ourselves ended for our reason
-    _deleted,  # somebody took the Job away
-    _timed_out,  # the host's own deadline
-    _disrupted,  # the cluster took the pod away
-    _never_started,  # there is no agent to ask
-    _out_of_memory,  # the kernel's word counts more than the agent's last one
-    _exit_unknown,  # unknown is never success
-    _agent_said,  # its own last result, with its exit code
-    _gave_no_result,  # it promised a result and gave none
-    _container_said,  # the exit code alone
+class Judge(NamedTuple):
+    """One line of the table."""
+
+    when: str
+    """What it is sure of, in words for docs/outcomes.md."""
+    find: Callable[[Evidence], Finding | None]
+
+
+JUDGES: Final = (
+    Judge("We stopped the run, and its agent had not ended before: the stop's own reason", _stopped),
+    Judge("Somebody deleted the Job before its agent had ended", _deleted),
+    Judge("The Job is over by the deadline that its host set", _timed_out),
+    Judge("The cluster took the pod away, and the agent's container did not exit with 0", _disrupted),
+    Judge("The agent's container never started: what held it up", _never_started),
+    Judge("The kernel killed it for memory, and it did not exit with 0", _out_of_memory),
+    Judge("Its exit code can't be known any more. Unknown is never success", _exit_unknown),
+    Judge("The agent's own last result, its failure as below; success with exit code 0 only", _agent_said),
+    Judge("It exited with an error before its first word, and said why (below)", _never_began),
+    Judge("It promised a result and gave none", _gave_no_result),
+    Judge("Its exit code alone, for `text` output or if nothing but complaints came", _container_said),
 )
+"""In this order: the first that knows an answer gives it."""
 
 
 def _exit_code(seen: Evidence) -> int | None:
@@ -325,9 +358,7 @@ def _exit_code(seen: Evidence) -> int | None:
 
 
 def _exit_said(seen: Evidence) -> str:
-    code = _exit_code(seen)
-    names = {137: " (SIGKILL)", 143: " (SIGTERM)", 139: " (SIGSEGV)", 130: " (SIGINT)"}
-    return f"The agent's container exited with {code}{names.get(code or 0, '')}"
+    return exits.said(seen.container) if seen.container else "The agent's container ended"
 
 
 def _completed(seen: AgentLog) -> str:
@@ -337,5 +368,9 @@ def _completed(seen: AgentLog) -> str:
 
 
 def _failed(seen: AgentLog, outcome: outcomes.Outcome) -> str:
-    said = words.shown(seen.claim.text) if seen.claim else seen.assistant_error
-    return clip(f"The agent reported {outcome.reason}: {said}", _SAID_MAX) if said else f"{outcome.reason}."
+    """Only an error's own words are quoted: what a model said, in a refusal say, may tell of its task."""
+    claim, told = seen.claim, f"The agent reported {outcome.reason}"
+    said = (
+        seen.assistant_error if claim is None else words.shown(claim.text[: _SAID_MAX * 4]) * claim.is_error
+    )
+    return clip(f"{told}: {said}", _SAID_MAX) if said else f"{told}."

@@ -32,6 +32,7 @@ from tests.core.builders import (
 TEXT = Wishes(output="text")
 NOTHING_SAID = make_log(state=LogState.MISSING, seen=AgentLog())
 CUT_SHORT = make_log(seen=make_seen())
+NO_SESSION = AgentLog(lines=1, odd_lines=1, tail="No conversation found with session ID: 1")
 ONLY_STDERR = make_log(seen=AgentLog(lines=3, odd_lines=3))
 
 
@@ -247,6 +248,41 @@ def claimed(subtype, **changes):
             id="last seen running",
         ),
         pytest.param(
+            failed(make_pod(running()), log=CUT_SHORT),
+            Phase.FAILED,
+            Reason.TRUNCATED_OUTPUT,
+            ErrorCode.CLAUDE_TRUNCATED,
+            id="last seen running, in the middle of its work",
+        ),
+        pytest.param(
+            failed(make_pod(running()), log=replace(CUT_SHORT, state=LogState.MISSING)),
+            Phase.FAILED,
+            Reason.UNKNOWN,
+            ErrorCode.ADAPTER_FAILED,
+            id="last seen running, and its log can't be had",
+        ),
+        pytest.param(
+            make_over(1, log=make_log(seen=NO_SESSION)),
+            Phase.FAILED,
+            Reason.SESSION_UNAVAILABLE,
+            ErrorCode.SESSION_UNAVAILABLE,
+            id="it gave up before its first word",
+        ),
+        pytest.param(
+            make_over(0, log=make_log(seen=NO_SESSION)),
+            Phase.FAILED,
+            Reason.NO_RESULT,
+            ErrorCode.ADAPTER_FAILED,
+            id="the same words and exit 0",
+        ),
+        pytest.param(
+            make_over(1, log=make_log(seen=NO_SESSION), job=make_job(wishes=TEXT)),
+            Phase.FAILED,
+            Reason.CONTAINER_ERROR,
+            ErrorCode.ADAPTER_FAILED,
+            id="the same words of any program",
+        ),
+        pytest.param(
             failed(
                 make_pod(
                     Container(
@@ -370,6 +406,57 @@ def test_what_is_said_of_a_stop(reason, message, said):
     notes = {Status.REASON: reason, Status.MESSAGE: message}
     job = stopped("CancelledByHost", 90, notes=notes, wishes=Wishes(cancel_requested="enough"))
     assert judge(make_over(143, over="DeadlineExceeded", job=job)).message == said
+
+
+SIGKILL = exited(137, reason="Error")
+LOST = exited(137, reason="ContainerStatusUnknown")
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        pytest.param(
+            make_over(143, log=CUT_SHORT), "exited with 143 (SIGTERM) in the middle", id="by an exit code"
+        ),
+        pytest.param(
+            failed(make_ended_pod(137, containers=(SIGKILL,)), log=CUT_SHORT), "(SIGKILL)", id="plain"
+        ),
+        pytest.param(
+            failed(make_ended_pod(5, containers=(exited(5, reason="DeadlineExceeded"),)), log=CUT_SHORT),
+            "exited with 5 (DeadlineExceeded)",
+            id="by the kubelet's word",
+        ),
+        pytest.param(
+            failed(make_ended_pod(1, containers=(exited(1, signal=11),)), log=CUT_SHORT),
+            "(SIGSEGV)",
+            id="by a signal",
+        ),
+        pytest.param(
+            failed(make_pod(running()), log=CUT_SHORT), "is there, but how", id="a pod without an end"
+        ),
+        pytest.param(
+            failed(make_ended_pod(137, containers=(LOST,)), log=CUT_SHORT),
+            "is there, but how",
+            id="an end made up",
+        ),
+        pytest.param(make_over(1), "though the agent had reported success", id="a success that is none"),
+    ],
+)
+def test_a_failure_says_how_its_container_ended(run, words):
+    assert words in judge(run).message
+
+
+def test_a_pod_that_is_gone_is_not_told_as_one_that_cannot_be_observed():
+    recorded = facts.encode(Facts((make_attempt(running()),)))
+    run = make_run(make_job(over="Failed", notes={Status.FACTS: recorded}))
+    finding = verdict.conclude(run, CUT_SHORT)
+    assert finding.reason is Reason.TRUNCATED_OUTPUT
+    assert "is gone" in finding.message
+
+
+def test_what_a_model_said_is_not_quoted():
+    refused = claimed("success", stop_reason="refusal", text="I won't write that virus")
+    assert judge(make_over(log=refused)).message == "The agent reported Refused."
 
 
 def test_facts_decide_when_the_pods_have_gone():

@@ -49,6 +49,7 @@ class ClaudeFold:
         self._limited_until = begun.limited_until
         self._spent = Spending(begun.turns, begun.input_tokens, begun.output_tokens, begun.messages)
         self._calls = Calls(begun)
+        self._unanswered = begun.unanswered
         self._moments: list[Moment] = []
         self._moments_dropped = begun.dropped
         self._said = Tail(TAIL_BYTES)
@@ -103,6 +104,7 @@ class ClaudeFold:
             tasks_live=calls.live,
             assistant_lines=self._assistant_lines,
             assistant_error=self._assistant_error,
+            unanswered=self._unanswered,
             retrying=self._retrying,
             retries=self._retries,
             turns=spent.turns,
@@ -172,6 +174,8 @@ class ClaudeFold:
         if event.message is None:
             return True
         self._count_message(event.message, main=not parent, again=bool(event.supersedes))
+        if not parent:
+            self._unanswered = event.message.unanswered
         odd = False
         for block in event.message.blocks:
             if block.type == "tool_use" and not event.aborted:

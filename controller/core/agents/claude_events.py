@@ -27,9 +27,10 @@ class Head(Struct, gc=False):
 
 
 class Usage(Struct, gc=False):
-    """`message.usage`. `output_tokens` is a placeholder in this stream, and not read."""
+    """`message.usage`. `output_tokens` is a placeholder in this stream: only 0 says something."""
 
     input_tokens: Count | None = None
+    output_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
 
@@ -66,6 +67,12 @@ class Message(Struct, gc=False):
         if isinstance(self.content, str):
             return [Block(type="text", text=self.content)]
         return self.content or []
+
+    @property
+    def unanswered(self) -> bool:
+        """No model has produced it: it has no tokens of output, and calls no tool."""
+        nothing = self.usage is not None and self.usage.output_tokens == 0
+        return nothing and not any(block.type == "tool_use" for block in self.blocks)
 
 
 class Spoken(Head, gc=False):

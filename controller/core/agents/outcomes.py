@@ -1,15 +1,17 @@
 """What a failed claim of Claude Code means: the reason, code and family of contract §3 and §5.
 
 Never looks at pods, exit codes or logs that ended early. A category or a number that the agent gives is
-trusted before any text, and no text but that of a failed claim decides anything.
+trusted before any text, and no text but that of a failed claim decides anything; or, for an agent that gave
+up before its first word (`of_start`), what it complained of. RULES is the table, docs/outcomes.md shows it.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from controller.core.contract import ErrorCode, ErrorFamily, Reason
+from controller.core.agents import resets
+from controller.core.contract import SECOND, ErrorCode, ErrorFamily, Reason
 from controller.core.transcript import AgentLog, Claim
 
 SAID_MAX: Final = 4096
@@ -21,24 +23,34 @@ def _words(*patterns: str) -> re.Pattern[str]:
 
 
 # Gaps are bounded: a text that repeats the first word for kilobytes must not cost their square.
-_NO_SESSION: Final = _words(
-    r"no conversation found with session id",
-    r"unknown session",
-    r"session .{0,200}not found",
+_NOT_A_SESSION: Final = (
     r"not a valid UUID",
     r"is not a UUID",
     r"--resume requires a valid session",
     r"does not match any session title",
 )
+_NO_SESSION: Final = _words(
+    r"no conversation found with session id",
+    r"unknown session",
+    r"session .{0,200}not found",
+    *_NOT_A_SESSION,
+)
+_NO_SESSION_AT_ALL: Final = _words(r"no conversation found with session id", *_NOT_A_SESSION)
+_SPOILED: Final = _words(
+    r"previous_message_id: must be the .{0,40}id",
+    r"prompt is too long",
+    r"tool_use.{0,20} ids? (were|was) found without .{0,20}tool_result",
+)
+"""The API refuses the conversation itself, and will do so again."""
 _NO_LOGIN: Final = _words(
-    r"please run /login",
-    r"(not logged in|login required|failed to authenticate)",
-    r"invalid (x-)?api[ -]key",
-    r"authentication_error",
-    r"oauth token (has expired|revoked)",
+    r"please run (/login|`?claude (auth )?login)|please log in",
+    r"(not logged in|login required|requires login|authentication required|failed to authenticate)",
+    r"invalid (x-)?api[ -]key|invalid bearer token",
+    r"authentication_(error|failed)",
+    r"(oauth|access|bearer) (token|session) .{0,20}(expired|revoked|invalid)",
 )
 _NO_QUOTA: Final = _words(
-    r"(usage|session|weekly|spend(ing)?|hour) limit( has been)? reached",
+    r"(usage|session|weekly|spend(ing)?|hour) (limit|cap)( has been)? reached",
     r"(hit|reached) your .{0,30}limit",
     r"credit balance is too low",
     r"out of (extra usage|credits)",
@@ -53,7 +65,7 @@ _REFUSAL: Final = _words(r"violate .{0,40}usage policy")
 _TRANSIENT: Final = _words(
     r"API Error: (429|5\d\d)\b",
     r"overloaded_error|rate_limit_error",
-    r"internal server error|service unavailable",
+    r"internal server error|(service|temporarily) unavailable|too many requests|overloaded",
     r"connection error|socket hang up|request timed out",
     r"ECONNRESET|ETIMEDOUT|ECONNREFUSED",
 )
@@ -74,7 +86,16 @@ class Outcome:
     """Resuming this session would fail in the same way."""
     login_url: str | None = None
     retry_not_before: int | None = None
-    """ns since the epoch; None: the agent did not say."""
+    """ns since the epoch; None: the agent did not say, or not for certain."""
+
+
+class Rule(NamedTuple):
+    """One line of the table."""
+
+    when: str
+    """What applies, in words for docs/outcomes.md."""
+    applies: "Callable[[_Failure], bool]"
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,8 @@ class _Failure:
         return words.search(self.claim.text[:SAID_MAX]) is not None
 
 
+REFUSALS: Final = ("refusal", "model_refusal")
+"""Stop reasons."""
 _SILENT: Final = Claim(at=0, raw=b"", is_error=True)
 """Stands for the claim of an agent that told an error and then nothing more."""
 
@@ -104,33 +127,58 @@ def classify(log: AgentLog) -> Outcome | None:
     """What went wrong as far as the agent says; None if it claims success, or says nothing."""
     if (failure := _failure(log)) is None:
         return None
-    outcome = next(outcome for applies, outcome in RULES if applies(failure))
+    outcome = next(rule.outcome for rule in RULES if rule.applies(failure))
     if outcome.reason is Reason.AUTH_REQUIRED:
         return replace(outcome, login_url=_login_url(log))
     if outcome.reason in (Reason.QUOTA_EXCEEDED, Reason.UPSTREAM_TRANSIENT):
-        return replace(outcome, retry_not_before=log.limited_until)
+        return replace(outcome, retry_not_before=_retry_not_before(log))
+    return outcome
+
+
+def of_start(log: AgentLog) -> Outcome | None:
+    """What an agent complained of that failed before its first word; None if it is nothing that we know.
+
+    The program then says plain text, or nothing but the start of its turn: there is no work of a model in
+    such a log, or of a tool, in which these words might stand.
+    """
+    if log.claim is not None or log.assistant_lines:
+        return None
+    failure = _Failure(replace(_SILENT, text=log.tail), "", api=False, limited=False)
+    outcome = next((rule.outcome for rule in OF_START if rule.applies(failure)), None)
+    if outcome is not None and outcome.reason is Reason.AUTH_REQUIRED:
+        return replace(outcome, login_url=_login_url(log))
     return outcome
 
 
 def _failure(log: AgentLog) -> _Failure | None:
     claim, limited = log.claim, log.limited_until is not None
     if claim is None:
-        return (
-            _Failure(_SILENT, log.assistant_error, api=True, limited=limited) if log.assistant_error else None
-        )
+        if not (log.assistant_error or log.unanswered):
+            return None
+        return _Failure(_SILENT, log.assistant_error, api=True, limited=limited)
     if claim.subtype == "success" and not claim.is_error:
         # The text of a success is the agent's work, in which any of our patterns may stand.
-        refused = claim.stop_reason == "refusal"
+        refused = claim.stop_reason in REFUSALS
         return _Failure(replace(claim, text=""), "", api=False, limited=limited) if refused else None
     # An error of an earlier message that was overcome says nothing about a claim that is no API error.
     api = _is_api_error(claim)
     return _Failure(claim, log.assistant_error if api else "", api=api, limited=limited)
 
 
+def _retry_not_before(log: AgentLog) -> int | None:
+    """The limit's own event counts more than words; neither counts if it lies before the claim."""
+    claim = log.claim or _SILENT
+    if (until := log.limited_until) is not None and until // SECOND >= claim.at // SECOND:
+        return until
+    return resets.told(claim.text, claim.at)
+
+
 def _is_api_error(claim: Claim) -> bool:
     if claim.subtype == "success" and claim.is_error:
         return True
-    return claim.api_error_status is not None or claim.terminal_reason in ("api_error", "model_error")
+    if claim.api_error_status is not None:
+        return True
+    return claim.terminal_reason in ("api_error", "model_error", "prompt_too_long")
 
 
 def _login_url(log: AgentLog) -> str | None:
@@ -139,7 +187,10 @@ def _login_url(log: AgentLog) -> str | None:
 
 
 def _max_turns(it: _Failure) -> bool:
-    return it.claim.subtype == "error_max_turns" or it.claim.terminal_reason == "max_turns"
+    return it.claim.subtype == "error_max_turns" or "max_turns" in (
+        it.claim.terminal_reason,
+        it.claim.stop_reason,
+    )
 
 
 def _over_budget(it: _Failure) -> bool:
@@ -147,11 +198,15 @@ def _over_budget(it: _Failure) -> bool:
 
 
 def _stopped_by_refusal(it: _Failure) -> bool:
-    return it.claim.stop_reason == "refusal"
+    return it.claim.stop_reason in REFUSALS
 
 
 def _category(*names: str) -> Callable[[_Failure], bool]:
     return lambda it: it.category in names
+
+
+def _spoiled(it: _Failure) -> bool:
+    return it.claim.terminal_reason == "prompt_too_long" or (it.api and it.says(_SPOILED))
 
 
 def _says(words: re.Pattern[str]) -> Callable[[_Failure], bool]:
@@ -190,24 +245,59 @@ _BUSY: Final = Outcome(
 )
 _LOST: Final = Outcome(Reason.SESSION_UNAVAILABLE, ErrorCode.SESSION_UNAVAILABLE, clear_session=True)
 
-RULES: Final[tuple[tuple[Callable[[_Failure], bool], Outcome], ...]] = (
+_SPOILT: Final = Outcome(Reason.AGENT_ERROR, ErrorCode.LLM_API_ERROR, clear_session=True)
+
+RULES: Final = (
     # The agent's own words for how its turn ended.
-    (_max_turns, Outcome(Reason.MAX_TURNS, ErrorCode.MAX_TURNS_EXHAUSTED, clear_session=True)),
-    (_over_budget, Outcome(Reason.BUDGET_EXCEEDED, ErrorCode.ADAPTER_FAILED)),
-    (_stopped_by_refusal, _REFUSED),
+    Rule(
+        "subtype `error_max_turns`, or `max_turns` as terminal or stop reason",
+        _max_turns,
+        Outcome(Reason.MAX_TURNS, ErrorCode.MAX_TURNS_EXHAUSTED, clear_session=True),
+    ),
+    Rule(
+        "subtype `error_max_budget_usd`, or terminal reason `budget_exhausted`",
+        _over_budget,
+        Outcome(Reason.BUDGET_EXCEEDED, ErrorCode.ADAPTER_FAILED),
+    ),
+    Rule("stop reason `refusal`, also with a claim of success", _stopped_by_refusal, _REFUSED),
     # Its categories of API errors; `rate_limit` may also be a quota, which the next block tells.
-    (_category("authentication_failed"), _AUTH),
-    (_category("billing_error"), _QUOTA),
-    (_category("model_not_found"), _MODEL),
-    (_category("overloaded", "server_error"), _BUSY),
+    Rule("an API error of category `authentication_failed`", _category("authentication_failed"), _AUTH),
+    Rule("an API error of category `billing_error`", _category("billing_error"), _QUOTA),
+    Rule("an API error of category `model_not_found`", _category("model_not_found"), _MODEL),
+    Rule(
+        "an API error of category `overloaded` or `server_error`",
+        _category("overloaded", "server_error"),
+        _BUSY,
+    ),
     # Status codes, and the text of the error.
-    (_says(_NO_SESSION), _LOST),
-    (_says(_REFUSAL), _REFUSED),
-    (_out_of_quota, _QUOTA),
-    (_unauthorised, _AUTH),
-    (_says(_NO_MODEL), _MODEL),
-    (_upstream, _BUSY),
-    (_api, Outcome(Reason.AGENT_ERROR, ErrorCode.LLM_API_ERROR)),
-    (_any, Outcome(Reason.AGENT_ERROR, ErrorCode.ADAPTER_FAILED)),
+    Rule("its text says that the session to resume is unknown, or no session id", _says(_NO_SESSION), _LOST),
+    Rule("its text says that a usage policy is violated", _says(_REFUSAL), _REFUSED),
+    Rule(
+        "status 402; status 429 or `rate_limit` after a rejecting `rate_limit_event`; its text says that a"
+        " limit is reached or credit is used up",
+        _out_of_quota,
+        _QUOTA,
+    ),
+    Rule("status 401, or its text asks to log in", _unauthorised, _AUTH),
+    Rule("its text says that the model does not exist", _says(_NO_MODEL), _MODEL),
+    Rule(
+        "an API error whose text says that the conversation itself can't be sent (too long, a spoiled"
+        " `previous_message_id`), or terminal reason `prompt_too_long`",
+        _spoiled,
+        _SPOILT,
+    ),
+    Rule(
+        "status 429 or 5xx; category `rate_limit`; an API error without a status whose text says overloaded,"
+        " unavailable, or a lost connection",
+        _upstream,
+        _BUSY,
+    ),
+    Rule("any other API error", _api, Outcome(Reason.AGENT_ERROR, ErrorCode.LLM_API_ERROR)),
+    Rule("any other failure", _any, Outcome(Reason.AGENT_ERROR, ErrorCode.ADAPTER_FAILED)),
 )
 """The first that applies."""
+OF_START: Final = (
+    Rule("it says that the session to resume is unknown, or no session id", _says(_NO_SESSION_AT_ALL), _LOST),
+    Rule("it asks to log in", _says(_NO_LOGIN), _AUTH),
+)
+"""The same for an agent that failed before its first word. What a shell around it says fits none of them."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from controller.core.agents.outcomes import classify
+from controller.core.agents.outcomes import classify, of_start
 from controller.core.contract import SECOND, ErrorCode, ErrorFamily, Reason
 from controller.core.transcript import AgentLog, Claim
 
@@ -16,10 +16,14 @@ TURNS = (Reason.MAX_TURNS, ErrorCode.MAX_TURNS_EXHAUSTED, None)
 BUDGET = (Reason.BUDGET_EXCEEDED, ErrorCode.ADAPTER_FAILED, None)
 API = (Reason.AGENT_ERROR, ErrorCode.LLM_API_ERROR, None)
 OTHER = (Reason.AGENT_ERROR, ErrorCode.ADAPTER_FAILED, None)
+NOON = 1_795_348_800
+POISONED = (
+    "API Error: 400 diagnostics.previous_message_id: must be the `id` from a prior /v1/messages response"
+)
 
 
 def claimed(subtype="success", error="", limited_until=None, **fields):
-    claim = Claim(at=1, raw=b"", **{"subtype": subtype, "is_error": True, **fields})
+    claim = Claim(raw=b"", **{"at": 1, "subtype": subtype, "is_error": True, **fields})
     return AgentLog(claim=claim, assistant_error=error, limited_until=limited_until)
 
 
@@ -51,11 +55,16 @@ def test_nothing_went_wrong_as_far_as_the_agent_says(log):
     [
         pytest.param(claimed("error_max_turns"), TURNS, id="max turns by subtype"),
         pytest.param(claimed(terminal_reason="max_turns"), TURNS, id="max turns by the reason of the end"),
+        pytest.param(claimed(stop_reason="max_turns"), TURNS, id="max turns by stop reason"),
         pytest.param(during("reached max turns"), OTHER, id="not max turns by free text"),
         pytest.param(claimed("error_max_budget_usd"), BUDGET, id="the budget by subtype"),
         pytest.param(claimed(error="authentication_failed"), AUTH, id="no login by category"),
         pytest.param(claimed(api_error_status=401), AUTH, id="no login by status"),
         pytest.param(claimed(text="Invalid API key · Please run /login"), AUTH, id="no login by text"),
+        pytest.param(claimed(text="Not logged in · Please run /login"), AUTH, id="never logged in"),
+        pytest.param(
+            claimed(text="Failed to authenticate. OAuth session has expired"), AUTH, id="a login that is over"
+        ),
         pytest.param(claimed(error="billing_error"), QUOTA, id="the quota by category"),
         pytest.param(claimed(text="Credit balance is too low"), QUOTA, id="no credit by text"),
         pytest.param(
@@ -89,6 +98,19 @@ def test_nothing_went_wrong_as_far_as_the_agent_says(log):
         ),
         pytest.param(during("No conversation found with session ID: 1"), SESSION, id="an unknown session"),
         pytest.param(during("--resume requires a valid session ID"), SESSION, id="a session that is none"),
+        pytest.param(
+            during('Provided value "x" is not a UUID and does not match any session title.'),
+            SESSION,
+            id="a session that is no id",
+        ),
+        pytest.param(claimed(text="Repeated 529 Overloaded errors"), BUSY, id="an overloaded server by text"),
+        pytest.param(claimed(text=POISONED, api_error_status=400), API, id="a spoiled conversation"),
+        pytest.param(
+            claimed("error_during_execution", terminal_reason="prompt_too_long"),
+            API,
+            id="a conversation that is too long",
+        ),
+        pytest.param(AgentLog(assistant_lines=1, unanswered=True), API, id="a model that never answered"),
         pytest.param(claimed(api_error_status=400), API, id="any other API error"),
         pytest.param(
             claimed(terminal_reason="api_error", subtype="error_during_execution"),
@@ -114,7 +136,6 @@ def test_nothing_went_wrong_as_far_as_the_agent_says(log):
 def test_a_failure_has_a_reason_a_code_and_a_family(log, want):
     outcome = classify(log)
     assert (outcome.reason, outcome.code, outcome.family) == want
-    assert outcome.clear_session is (outcome.reason in (Reason.MAX_TURNS, Reason.SESSION_UNAVAILABLE))
 
 
 @pytest.mark.parametrize(
@@ -135,10 +156,86 @@ def test_where_to_log_in_is_told_only_for_the_providers_own_hosts(text, url):
     assert classify(claimed(text=text)).login_url == url
 
 
-def test_a_quota_says_when_to_retry():
-    until = 1_795_000_000 * SECOND
-    assert classify(claimed(error="rate_limit", limited_until=until)).retry_not_before == until
-    assert classify(claimed(error="rate_limit")).retry_not_before is None
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param(claimed("error_max_turns"), id="that has used up its turns"),
+        pytest.param(during("No conversation found with session ID: 1"), id="that is not there"),
+        pytest.param(claimed(text=POISONED, api_error_status=400), id="that the API refuses"),
+        pytest.param(claimed(text="Prompt is too long", api_error_status=400), id="that is too long"),
+    ],
+)
+def test_a_session_that_would_fail_again_is_to_be_cleared(log):
+    assert classify(log).clear_session
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param(during("the prompt is too long for my taste"), id="no API refused it"),
+        pytest.param(claimed(api_error_status=529), id="the API was busy"),
+        pytest.param(claimed(error="authentication_failed"), id="nobody was logged in"),
+    ],
+)
+def test_any_other_session_may_be_resumed(log):
+    assert not classify(log).clear_session
+
+
+@pytest.mark.parametrize(
+    ("changes", "until"),
+    [
+        pytest.param({"limited_until": NOON + 60}, NOON + 60, id="by the event"),
+        pytest.param({"text": "Limit reached · resets 1pm (UTC)"}, NOON + 3600, id="by the text"),
+        pytest.param(
+            {"limited_until": NOON + 60, "text": "resets 1pm (UTC)"},
+            NOON + 60,
+            id="by the event before the text",
+        ),
+        pytest.param(
+            {"limited_until": NOON - 60, "text": "resets 1pm (UTC)"},
+            NOON + 3600,
+            id="not by an event that is over",
+        ),
+        pytest.param({"text": "Limit reached · resets 1pm"}, None, id="not by a time without its zone"),
+    ],
+)
+def test_a_quota_says_when_to_retry(changes, until):
+    limited = changes.pop("limited_until", None)
+    log = claimed(error="rate_limit", limited_until=limited and limited * SECOND, at=NOON * SECOND, **changes)
+    outcome = classify(log)
+    assert outcome.reason in (Reason.QUOTA_EXCEEDED, Reason.UPSTREAM_TRANSIENT)
+    assert outcome.retry_not_before == (until and until * SECOND)
+
+
+def test_a_busy_server_says_when_to_retry():
+    log = claimed(api_error_status=529, text="Overloaded, try again in 2 minutes", at=NOON * SECOND)
+    assert classify(log).retry_not_before == (NOON + 120) * SECOND
+
+
+@pytest.mark.parametrize(
+    ("tail", "want"),
+    [
+        pytest.param("Error: No conversation found with session ID: 1", SESSION, id="no session"),
+        pytest.param("--resume requires a valid session ID", SESSION, id="a session that is none"),
+        pytest.param("Invalid API key · Please run /login", AUTH, id="no login"),
+    ],
+)
+def test_an_agent_that_gives_up_before_its_first_word_says_why(tail, want):
+    outcome = of_start(AgentLog(lines=1, odd_lines=1, tail=tail))
+    assert (outcome.reason, outcome.code, outcome.family) == want
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        pytest.param(AgentLog(lines=1, odd_lines=1, tail="tmux: session x not found"), id="another program"),
+        pytest.param(AgentLog(lines=1, odd_lines=1, tail="API Error: 529"), id="a text that may be any"),
+        pytest.param(AgentLog(assistant_lines=1, tail="please run /login"), id="an agent at work"),
+        pytest.param(claimed(is_error=False), id="an agent that has claimed something"),
+    ],
+)
+def test_other_words_before_the_first_one_decide_nothing(log):
+    assert of_start(log) is None
 
 
 def test_a_hostile_text_is_classified_quickly():
