@@ -14,6 +14,7 @@ from typing import Any, Final
 from loguru import logger
 
 from controller import VERSION, app, settings
+from controller.core import redaction
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
 
@@ -49,16 +50,34 @@ def _to_json(message: Any) -> None:
         "message": record["message"],
     }
     if record["exception"] is not None:
-        line["exception"] = str(message).partition("\n")[2].strip()
+        line["exception"] = redaction.hidden(str(message).partition("\n")[2].strip())
     sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _to_terminal(message: Any) -> None:
+    """The same with its colours, if there are any."""
+    sys.stderr.write(redaction.hidden(str(message)))
+
+
+def _without_secrets(record: Any) -> None:
+    """Whatever a server or a library says: what looks like a credential is told to nobody."""
+    record["message"] = redaction.hidden(record["message"])
 
 
 def set_up_logging(chosen: settings.Settings) -> None:
     """Human lines on a terminal, JSON elsewhere, unless the setting says which."""
     human = chosen.log_format == "human" or (chosen.log_format == "auto" and sys.stderr.isatty())
     logger.remove()
+    logger.configure(patcher=_without_secrets)
     if human:
-        logger.add(sys.stderr, level=chosen.log_level, format=_HUMAN, diagnose=False, backtrace=False)
+        logger.add(
+            _to_terminal,
+            level=chosen.log_level,
+            format=_HUMAN,
+            colorize=sys.stderr.isatty(),
+            diagnose=False,
+            backtrace=False,
+        )
     else:
         logger.add(_to_json, level=chosen.log_level, format="{message}", diagnose=False, backtrace=False)
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.WARNING, force=True)

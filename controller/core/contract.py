@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from controller.core import redaction
+
 SCHEMA: Final = "1"
 DEFAULT_DOMAIN: Final = "paperclip.io"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -303,8 +305,15 @@ def instant(text: str) -> int | None:
     return seconds * SECOND + int((fraction or "0").ljust(9, "0"))
 
 
+_WORD_MAX: Final = 18
+"""Characters of a plain word that is too short to be a credential."""
+
+
 def clip(text: str, limit: int = MESSAGE_MAX) -> str:
-    """`text` on one line without control characters, at most `limit` bytes of UTF-8."""
+    """`text` on one line without control characters and credentials, at most `limit` bytes of UTF-8."""
+    if len(text) <= min(limit, _WORD_MAX) and text.isascii() and text.isalnum():
+        return text  # as nearly all reasons are
+    text = redaction.hidden(text)
     if (
         text.isascii()
         and text.isprintable()
@@ -312,7 +321,7 @@ def clip(text: str, limit: int = MESSAGE_MAX) -> str:
         and text == text.strip()
         and "  " not in text
     ):
-        return text  # as nearly all texts are
+        return text
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     raw = line.encode("utf-8", "replace")
     if len(raw) <= limit:

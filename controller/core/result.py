@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
-from controller.core import contract, diagnosis, exits, history, lifecycle
+from controller.core import contract, diagnosis, exits, history, lifecycle, redaction
+from controller.core.agents import words
 from controller.core.agents.fold import format_of
 from controller.core.contract import LAST_SECOND, SECOND, Phase, Reason, Status, rfc3339
 from controller.core.model import Container, Job
-from controller.core.snapshot import Facts, Run, Standing
+from controller.core.snapshot import Attempt, Facts, Run, Standing
 from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState
 from controller.core.verdict import Finding
 
@@ -92,6 +93,8 @@ class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
 
 _RESULT: Final = msgspec.json.Decoder(Result)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LAST_WORDS_MAX: Final = 512
+"""Bytes of a termination message that are kept."""
 _SUMMARY_MIN: Final = 256
 """Bytes of summary that are kept before the fitting gives up on it."""
 
@@ -102,7 +105,7 @@ def document(run: Run, known: Facts, log: AttemptLog | None, finding: Finding) -
     run_id = history.submitted(job).best("run")
     found = Result(run_id=run_id, job_uid=job.uid, phase=finding.phase, reason=finding.reason)
     _say_error(found, finding)
-    _say_pod(found, job, known)
+    _say_pod(found, run, known)
     _say_identity(found, job, log)
     found.timed_out = finding.phase is Phase.TIMED_OUT
     if log is None or (log.state is LogState.MISSING and not log.seen.lines):
@@ -221,8 +224,8 @@ def _say_error(found: Result, finding: Finding) -> None:
         found.retry_not_before = rfc3339(until)
 
 
-def _say_pod(found: Result, job: Job, known: Facts) -> None:
-    name = lifecycle.agent_container(job)
+def _say_pod(found: Result, run: Run, known: Facts) -> None:
+    name = lifecycle.agent_container(run.job)
     attempt = lifecycle.decisive(known, name) or (known.attempts[-1] if known.attempts else None)
     if attempt is None:
         return
@@ -237,9 +240,19 @@ def _say_pod(found: Result, job: Job, known: Facts) -> None:
         container=name,
         reason=container.reason or attempt.reason,
         exit_code=container.exit_code,
+        message=_last_words(run, attempt, name),
         started_at=_time(container.started_at),
         finished_at=_time(container.finished_at),
     )
+
+
+def _last_words(run: Run, attempt: Attempt, name: str) -> str:
+    """What the agent's program left as its termination message; the runtime's own words are not its."""
+    pod = next((pod for pod in (*run.pods, *run.gone) if pod.uid == attempt.uid), None)
+    container = lifecycle.agent_in(pod, name) if pod else None
+    if container is None or not lifecycle.has_started(container):
+        return ""
+    return words.end_of(words.shown(container.message).strip(), _LAST_WORDS_MAX)
 
 
 def _time(at: int | None) -> str:
@@ -252,12 +265,13 @@ def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
     if not format_of(job.wishes.output).reports:
         return
     seen = log.seen if log else AgentLog()
-    found.session_id = found.session_display_id = seen.session_id or job.status.get(Status.SESSION_ID, "")
-    found.model = seen.model or job.status.get(Status.MODEL, "")
+    session = redaction.hidden(seen.session_id or job.status.get(Status.SESSION_ID, ""))
+    found.session_id = found.session_display_id = session
+    found.model = redaction.hidden(seen.model or job.status.get(Status.MODEL, ""))
 
 
 def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
-    found.summary = seen.claim.text if seen.claim and seen.claim.text else seen.tail
+    found.summary = words.shown(seen.claim.text) if seen.claim and seen.claim.text else seen.tail
     said = format_of(job.wishes.output)
     if not said.reports:
         return
@@ -268,7 +282,7 @@ def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
 
 
 def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
-    found.stop_reason = claim.stop_reason
+    found.stop_reason = redaction.hidden(claim.stop_reason)
     found.num_turns, found.duration_ms = seen.turns_told, _duration_ms(seen, claim)
     found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
     found.permission_denials = claim.permission_denials
@@ -282,7 +296,7 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
             output_tokens=sum(m.output_tokens for m in claim.models),
         )
     found.model_usage = {
-        m.model: Usage(
+        redaction.hidden(m.model): Usage(
             m.input_tokens, m.cache_read_tokens, m.cache_creation_tokens, m.output_tokens, m.cost_usd
         )
         for m in claim.models
@@ -299,10 +313,10 @@ def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:
 
 
 def _raw(line: bytes) -> msgspec.Raw | None:
-    """The agent's own result event as it came, if a strict reader of JSON will take it."""
+    """The agent's own result event as it came, but for credentials, if a strict reader of JSON takes it."""
     try:
         text = line.decode()
         msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return msgspec.Raw(text.encode())
+    return msgspec.Raw(redaction.hidden_json(text).encode())

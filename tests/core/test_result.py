@@ -11,6 +11,7 @@ from controller.core.contract import RESULT_INLINE_MAX, ErrorCode, Phase, Reason
 from controller.core.model import Wishes
 from controller.core.transcript import AgentLog, LogState, ModelUsage
 from tests.core.builders import (
+    exited,
     make_claim,
     make_condition,
     make_finished_seen,
@@ -239,3 +240,31 @@ def test_a_cut_summary_keeps_its_beginning():
 def test_a_job_that_is_over_knows_its_deadline():
     job = make_job(conditions=(make_condition("Failed", "DeadlineExceeded"),), deadline_seconds=9)
     assert read(make_over(143, over="DeadlineExceeded", job=job))["timedOut"] is True
+
+
+KEY = "sk-ant-api03-Zq7Lm2Xk9Rt4Vb8Nc3Hd6Wf1"
+
+
+def test_credentials_are_hidden_wherever_the_agent_may_have_put_them():
+    raw = json.dumps({"result": f"use {KEY}", "modelUsage": {KEY: {}}, "api_key": "short", "n": 1.5})
+    models = (ModelUsage(KEY, 10, 20, 30, 40, 0.5),)
+    claim = make_claim(raw=raw.encode(), text=f"use {KEY}", stop_reason=KEY, models=models)
+    seen = make_finished_seen(claim=claim, session_id=KEY, model=KEY)
+    ended = exited(message=f"my last words are {KEY}\n")
+    text = result.fit(whole(make_over(log=make_log(seen=seen), containers=(ended,))))
+    found = json.loads(text)
+    assert "Zq7Lm2" not in text
+    assert '"short"' not in text
+    assert found["summary"] == found["resultJson"]["result"] == "use [redacted]"
+    assert found["pod"]["message"] == "my last words are [redacted]"
+    assert '"n": 1.5' in text, "numbers stay as they came"
+
+
+def test_a_failure_hides_credentials_in_its_message():
+    found = read(make_over(1, log=said(subtype="error_during_execution", text=f"can't use {KEY} there")))
+    assert found["errorMessage"] == "The agent reported AgentError: can't use [redacted] there"
+
+
+def test_the_runtimes_words_about_a_container_that_never_ran_are_not_its_own():
+    broken = exited(128, reason="StartError", message='exec: "do this and that": not found')
+    assert "message" not in read(make_over(1, containers=(broken,)))["pod"]

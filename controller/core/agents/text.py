@@ -7,6 +7,7 @@ import re
 from collections import deque
 from typing import Final
 
+from controller.core import redaction
 from controller.core.agents import words
 from controller.core.transcript import AgentLog
 
@@ -56,7 +57,7 @@ class TextFold:
     def _tail(self) -> str:
         self._shown.extend(words.shown(line.decode("utf-8", "replace")) for line in self._fresh)
         self._fresh.clear()
-        return words.end_of("\n".join(self._shown).strip(), TAIL_BYTES)
+        return words.end_of(redaction.without_keys("\n".join(self._shown)).strip(), TAIL_BYTES)
 
 
 def _newest(line: bytes) -> bytes:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from controller.core import redaction
+
 WORD_MAX: Final = 256
 """Characters of a name, an id, a category."""
 
@@ -29,39 +31,12 @@ _ESCAPE: Final = re.compile(
 # of writing around, with which a log can lie to its reader.
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
-_SECRET: Final = re.compile(
-    r"""
-      (?P<user> ://[^\s:/@]{1,128}: ) [^\s@/'"]{1,256} (?=@)
-    | (?P<kind> \bBearer\ {1,4} ) [^\s'"]{3,}
-    | (?P<name> (?:api[_-]?key|token|secret|passw(?:or)?d|credentials?|authorization)
-                ["']? \s{0,4} [=:] \s{0,4} ["']? )
-      (?!Bearer\b) [^\s"',;]{3,}
-    | \b (?: sk-[A-Za-z0-9_-]{16,} | gh[opsu]_[A-Za-z0-9]{20,} | github_pat_\w{20,} | glpat-[\w-]{16,}
-           | xox[abprs]-[\w-]{10,} | AKIA[0-9A-Z]{16} | eyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]+)? )
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_HINTS: Final = (
-    *("bearer", "://", "key", "token", "secret", "passw", "credential", "authorization", "sk-"),
-    *("gho_", "ghp_", "ghs_", "ghu_", "github_pat", "glpat-", "xox", "akia", "eyj"),
-)
-"""Lower-case; a line with none of them holds nothing that _SECRET finds, and is spared its slowness."""
-
-
-def _hide(found: re.Match[str]) -> str:
-    return (found["user"] or found["kind"] or found["name"] or "") + "[redacted]"
-
-
-def _redacted(line: str) -> str:
-    lower = line.lower()
-    return _SECRET.sub(_hide, line) if any(hint in lower for hint in _HINTS) else line
-
 
 def shown(text: str) -> str:
     """`text` for a person's eyes: control characters removed, values that look like credentials hidden."""
     if "\x1b" in text:
         text = _ESCAPE.sub("", text)
-    return "\n".join(_redacted(line) for line in _CONTROL.sub("", text).split("\n"))
+    return redaction.hidden(_CONTROL.sub("", text))
 
 
 def end_of(text: str, limit: int) -> str:
@@ -90,7 +65,7 @@ class Tail:
     def read(self) -> str:
         """What is left of all texts, fit to be shown."""
         if self._fit is None:
-            self._fit = end_of(self._text.strip(), self._limit)
+            self._fit = end_of(redaction.without_keys(self._text).strip(), self._limit)
         return self._fit
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import cursor, diagnosis, facts, lifecycle, result
+from controller.core import cursor, diagnosis, facts, lifecycle, redaction, result
 from controller.core.actions import PatchJob
 from controller.core.contract import LIVE, SCHEMA, TERMINAL, Phase, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
@@ -71,7 +71,7 @@ def identity(run: Run) -> dict[str, str]:
     log = run.log(pod.uid) if pod else None
     seen = log.seen if log else AgentLog()
     known = {Status.SESSION_ID: seen.session_id, Status.MODEL: seen.model}
-    return {name: value for name, value in known.items() if value}
+    return {name: redaction.hidden(value) for name, value in known.items() if value}
 
 
 def _standing(job: Job, standing: Standing, now: Now, policy: Policy) -> dict[str, str | None]:

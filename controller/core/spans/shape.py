@@ -5,8 +5,10 @@ Owns the limits of a trace. It knows nothing about runs.
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
+from controller.core import redaction
 from controller.core.contract import SECOND, clip
 from controller.core.spantree import Attribute, Span
 
@@ -36,8 +38,10 @@ def name(text: str) -> str:
     return short(text, NAME_MAX)
 
 
+@lru_cache(maxsize=4096)  # most are of a few kinds
 def short(text: str, limit: int = TEXT_MAX) -> str:
-    """One line of at most `limit` bytes."""
+    """One line of at most `limit` bytes, without what looks like a credential."""
+    text = redaction.hidden(text)
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text
     return clip(text, limit)
