@@ -129,7 +129,7 @@ class ClaudeFold:
         self._seen = None
 
     def _overhear(self, line: bytes) -> None:
-        if not self._said.read():
+        if not self._said:
             self._noise.add(line[-2 * TAIL_BYTES :].decode("utf-8", "replace"))
 
     def _read(self, at: int, line: bytes, head: events.Head, spoken: events.Spoken | None) -> bool:

@@ -7,7 +7,6 @@ import re
 from collections import deque
 from typing import Final
 
-from controller.core import redaction
 from controller.core.agents import words
 from controller.core.transcript import AgentLog
 
@@ -26,9 +25,8 @@ class TextFold:
         self._cut = begun.cut_lines
         self._first = begun.first_at
         self._last = begun.last_at
-        self._fresh: deque[bytes] = deque(maxlen=TAIL_LINES)
-        """Lines since the last look: most are pushed out unread, and then cost next to nothing."""
-        self._shown: deque[str] = deque(filter(None, begun.tail.split("\n")), maxlen=TAIL_LINES)
+        self._newest: deque[bytes] = deque(filter(None, begun.tail.encode().split(b"\n")), maxlen=TAIL_LINES)
+        """Most are pushed out unread, and cost next to nothing."""
         self._seen: AgentLog | None = begun
 
     def feed(self, at: int, line: bytes, cut: bool = False) -> None:  # noqa: FBT001, FBT002 — the shape of Fold
@@ -38,7 +36,7 @@ class TextFold:
         self._cut += cut
         self._first = at if self._first is None else min(self._first, at)
         self._last = at if self._last is None else max(self._last, at)
-        self._fresh.append(_newest(line))
+        self._newest.append(_drawn_last(line))
         self._seen = None
 
     def seen(self) -> AgentLog:
@@ -55,12 +53,12 @@ class TextFold:
         return self._seen
 
     def _tail(self) -> str:
-        self._shown.extend(words.shown(line.decode("utf-8", "replace")) for line in self._fresh)
-        self._fresh.clear()
-        return words.end_of(redaction.without_keys("\n".join(self._shown)).strip(), TAIL_BYTES)
+        """Made fit to be shown together: a key may come in several lines."""
+        text = b"\n".join(self._newest)[-2 * TAIL_BYTES :].decode("utf-8", "replace")
+        return words.end_of(words.shown(text).strip(), TAIL_BYTES)
 
 
-def _newest(line: bytes) -> bytes:
+def _drawn_last(line: bytes) -> bytes:
     """The end of a line, as a terminal would show it: what was drawn last of a progress bar."""
     # Twice the limit, so that a secret that the limit cuts in two is still recognised.
     end = line[-2 * TAIL_BYTES :]

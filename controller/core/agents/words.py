@@ -46,7 +46,10 @@ def end_of(text: str, limit: int) -> str:
 
 
 class Tail:
-    """The newest texts, the end of them kept, at most `limit` bytes (UTF-8)."""
+    """The newest texts, the end of them kept, at most `limit` bytes (UTF-8) when they are read.
+
+    They are made fit to be shown together and not one by one: a key may come in several lines.
+    """
 
     __slots__ = ("_fit", "_limit", "_text")
 
@@ -55,17 +58,21 @@ class Tail:
         self._text = ""
         self._fit: str | None = ""
 
+    def __bool__(self) -> bool:
+        """Whether there is any text."""
+        return bool(self._text)
+
     def add(self, text: str) -> None:
         """One more text, on a line of its own."""
-        # Twice the limit is looked at, so that a secret that the limit cuts in two is still recognised.
-        fresh = shown(text[-2 * self._limit :])[-self._limit :]
-        self._text = f"{self._text}\n{fresh}"[-self._limit :] if self._text else fresh
+        # Twice the limit is kept, so that a secret that the limit cuts in two is still recognised.
+        fresh = text[-2 * self._limit :]
+        self._text = f"{self._text}\n{fresh}"[-2 * self._limit :] if self._text else fresh
         self._fit = None
 
     def read(self) -> str:
         """What is left of all texts, fit to be shown."""
         if self._fit is None:
-            self._fit = end_of(redaction.without_keys(self._text).strip(), self._limit)
+            self._fit = end_of(shown(self._text).strip(), self._limit)
         return self._fit
 
 
