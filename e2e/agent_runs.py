@@ -3,6 +3,8 @@
 Owns: how such a container looks: image, environment, folders it may write. Never: submits.
 """
 
+import shlex
+
 from e2e.runs import RESTRICTED, make_run
 
 AGENT_IMAGE = "localhost/runherd-agent:dev"
@@ -28,22 +30,26 @@ QUIET = {
 """With these the agent speaks to nobody but the Messages API."""
 
 
-def make_agent_run(name, scenario, url, *, arguments=(), subscription=False, **changes):
+def make_agent_run(
+    name, scenario, url, *, arguments=(), subscription=False, memory="1Gi", then="", **changes
+):
     """A Job as a host submits it, whose agent goes through a scenario of the stand-in at `url`.
 
     `scenario`: its name, and its number if it has one (`slow-30`). `arguments`: more of the agent's own.
-    `subscription`: the agent believes that it runs on one, not on an API key. `changes`: as in `make_run`.
+    `subscription`: the agent believes that it runs on one, not on an API key. `memory`: its limit.
+    `then`: what a shell around it does after it. `changes`: as in `make_run`.
     """
     key = "CLAUDE_CODE_OAUTH_TOKEN" if subscription else "ANTHROPIC_API_KEY"
     told = {"HOME": HOME, "ANTHROPIC_BASE_URL": url, key: f"scenario-{scenario}"}
     told |= {"CLAUDE_CODE_MAX_RETRIES": str(RETRIES)} | QUIET
+    command = [*COMMAND, *arguments]
     container = {
         "image": AGENT_IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": [*COMMAND, *arguments],
+        "command": ["sh", "-c", f"{shlex.join(command)}; {then}"] if then else command,
         "env": [{"name": key, "value": value} for key, value in told.items()],
         "workingDir": WORKSPACE,
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": memory}},
         "volumeMounts": [{"name": name, "mountPath": where} for name, where in WRITABLE.items()],
     }
     volumes = [{"name": name, "emptyDir": {}} for name in WRITABLE]

@@ -1,10 +1,12 @@
 """The real Claude Code against our stand-in of the Messages API: what it prints, host and trace get."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from controller.core.contract import Phase, Status
 from e2e.agent_differences import differences_of_result, differences_of_spans
-from e2e.agent_runs import MESSAGES, MESSAGES_PORT, make_agent_run, make_messages, url_of
+from e2e.agent_runs import MESSAGES, MESSAGES_PORT, RETRIES, make_agent_run, make_messages, url_of
 from e2e.agent_said import said
 
 UPSTREAM = ("Failed/UpstreamTransient", "claude_transient_upstream")
@@ -15,10 +17,13 @@ OUTCOMES = {
     "background": ("Succeeded/Completed", None),
     "overloaded": ("Succeeded/Completed", None),
     "api-error": UPSTREAM,
+    "storm": UPSTREAM,
     "max-turns": ("Failed/MaxTurns", "max_turns_exhausted"),
     "quota": ("Failed/QuotaExceeded", "provider_quota"),
     "credit": ("Failed/QuotaExceeded", "provider_quota"),
     "auth": ("Failed/AuthRequired", "claude_auth_required"),
+    "no-model": ("Failed/ModelNotFound", "model_not_found"),
+    "refusal": ("Failed/Refused", "claude_refusal"),
 }
 """Scenario -> what the run stands at in the end, and its error code."""
 AGENTS = 5
@@ -41,13 +46,13 @@ def asked(stage, api, url):
 
 @pytest.fixture(scope="module")
 def runs(stage, url):
-    """One run of each scenario, published. A few agents have them all: a small node has no room for ten."""
+    """One run of each scenario, published. A few agents have them all: a small node has not room for all."""
     made = [
         make_agent_run(name, name, url, agent=f"a-{number % AGENTS}", **SPECIAL.get(name, {}))
         for number, name in enumerate(OUTCOMES)
     ]
     stage.submit(*made)
-    stage.published(*OUTCOMES, seconds=180)
+    stage.published(*OUTCOMES, seconds=240)
     return stage
 
 
@@ -87,6 +92,17 @@ def test_each_scenario_was_really_played(runs, api):
     assert len(logs["background"].results) == 2
     assert logs["overloaded"].retries == [("overloaded", 529)]
     assert set(logs["api-error"].retries) == {("server_error", 500)}
+    assert logs["storm"].retries == [("overloaded", 529)] * RETRIES
+
+
+def test_a_used_up_quota_says_when_it_is_given_back(runs):
+    """The stand-in gives it back in an hour; the agent tells so by an event."""
+    result = runs.result("quota")
+    ended, again = (
+        datetime.fromisoformat(at) for at in (result["pod"]["finishedAt"], result["retryNotBefore"])
+    )
+    assert timedelta(minutes=55) < again - ended < timedelta(minutes=65)
+    assert "retryNotBefore" not in runs.result("credit")
 
 
 def test_the_agents_asked_for_messages_and_nothing_else(runs, asked):

@@ -203,3 +203,23 @@ async def test_people_may_have_it_in_words(kubeconfig):
     async with controller(kubeconfig, RUNHERD_LOG_FORMAT="human") as process:
         lines = await said(process, "leading")
     assert not any(line.startswith("{") for line in lines)
+
+
+@pytest.mark.parametrize("form", ["json", "human"])
+def test_no_line_of_the_log_has_a_credential_whoever_wrote_it(form):
+    says = (
+        "from loguru import logger; from controller import __main__, settings\n"
+        f"__main__.set_up_logging(settings.Settings(log_format={form!r}))\n"
+        "try: raise ValueError('password=Zq7Lm2Xk9')\n"
+        "except ValueError: logger.exception('got a {}', 'Bearer Zq7Lm2Xk9Rt4')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", says],
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    assert "Zq7Lm2" not in done.stderr
+    assert done.stderr.count("[redacted]") >= 2

@@ -103,7 +103,8 @@ class Play:
 
     def _said(self, call: Call, chosen: Chosen) -> Said:
         blocks, last = scenarios.step(chosen.scenario, call.asked)
-        message = Message(self.next_id("msg"), call.asked.model, blocks, _usage(call.asked, blocks))
+        stops = chosen.scenario.stops if last else ""
+        message = Message(self.next_id("msg"), call.asked.model, blocks, _usage(call.asked, blocks), stops)
         return Said(message, chosen.number if last and chosen.scenario.dribbles else 0)
 
     def _record(self, call: Call, chosen: Chosen | None, answer: Said | Refusal) -> None:

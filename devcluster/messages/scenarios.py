@@ -52,6 +52,8 @@ class Scenario:
     steps: Sequence[Sequence[Block]] = ()
     subagent: Sequence[Sequence[Block]] = ()
     refusal: Refusal | None = None
+    stops: str = ""
+    """Stop reason of the last step, if it is no plain end."""
     dribbles: bool = False
     """The last step takes NUMBER seconds."""
     number: int = 0
@@ -115,6 +117,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         number=1,
     ),
     "api-error": Scenario("500 always", refusal=Refusal(500, "api_error", "Internal server error")),
+    "storm": Scenario("529 always", refusal=Refusal(529, "overloaded_error", "Overloaded")),
     "max-turns": Scenario("always another call of Bash", [[_bash("true", "do nothing")]]),
     "quota": Scenario(
         "429 always: the limit of a subscription is used up (needs CLAUDE_CODE_OAUTH_TOKEN as the key)",
@@ -133,6 +136,22 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "auth": Scenario(
         "401 always: the key is not known", refusal=Refusal(401, "authentication_error", "invalid x-api-key")
+    ),
+    "no-model": Scenario(
+        "404 always: there is no such model", refusal=Refusal(404, "not_found_error", "model: claude-nowhere")
+    ),
+    "refusal": Scenario("the model refuses", [[Text("I can't help with that.")]], stops="refusal"),
+    "asleep": Scenario(
+        "a call of Bash that takes ten minutes, then text",
+        [[_bash("echo started; sleep 600", "wait")], [Text("It is over.")]],
+    ),
+    "terminated": Scenario(
+        "a call of Bash that has process 1 end itself, as `kubectl exec` may",
+        [[_bash("kill -TERM 1; sleep 600", "end the agent")], [Text("It is still there.")]],
+    ),
+    "hungry": Scenario(
+        "a call of Bash that takes all memory, then text",
+        [[_bash("tail /dev/zero", "eat")], [Text("It was too much.")]],
     ),
     "slow": Scenario(
         "a call of Bash, then text that takes NUMBER seconds",

@@ -113,10 +113,14 @@ class Message:
     model: str
     blocks: Sequence[Block]
     usage: Usage
+    stops: str = ""
+    """Why it ends here, if for no reason that its blocks tell."""
 
     @property
     def stop_reason(self) -> str:
         """Why it ends here."""
+        if self.stops:
+            return self.stops
         return "tool_use" if any(isinstance(block, ToolUse) for block in self.blocks) else "end_turn"
 
     def shown(self) -> JSON:

@@ -192,12 +192,19 @@ def test_an_overloaded_api_recovers_and_each_run_has_its_own_count(client):
         ("auth", 401, "authentication_error"),
         ("credit", 400, "invalid_request_error"),
         ("quota", 429, "rate_limit_error"),
+        ("storm", 529, "overloaded_error"),
+        ("no-model", 404, "not_found_error"),
     ],
 )
 def test_some_errors_last(client, scenario, status, kind):
     for _ in range(2):
         answer = client.message(scenario, stream=True)
         assert (answer[0], answer[1]["error"]["type"]) == (status, kind)
+
+
+def test_a_refusal_of_the_model_is_told_as_why_it_stops(client):
+    assert client.message("refusal")[1]["stop_reason"] == "refusal"
+    assert client.message("success")[1]["stop_reason"] == "end_turn"
 
 
 def test_a_limit_that_is_used_up_says_until_when(client):
