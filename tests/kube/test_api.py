@@ -264,9 +264,9 @@ async def test_a_full_pool_of_logs_holds_up_no_write(script):
                 pass
 
     script.answer = answer
-    async with script.kube(log_streams=4) as kube:
+    async with script.kube(log_streams=20) as kube:
         follows = [asyncio.ensure_future(follow(kube)) for _ in range(30)]
-        await eventually(lambda: len(script.asked) == 20)  # 4 and the 16 that polls may use
+        await eventually(lambda: len(script.asked) == 20)
         assert await asyncio.wait_for(kube.patch(JOBS, "ns", "job", b"{}"), 2) == b"{}"
         for task in follows:
             task.cancel()
