@@ -10,7 +10,7 @@ from tests.model.kubelet import Script
 KEYS = Keys()
 QUICK = Script(works=1.0)
 SLOW = Script(works=20.0)
-HANGS = Script(works=3.0, lingers=10_000.0)
+HANGS = Script(works=3.4, lingers=10_000.0)  # so that its end and result are of one second, as in most
 TASK = {KEYS.task_id: "t-1"}
 REATTACH = {KEYS.reattach: "true"}
 
