@@ -92,7 +92,8 @@ def test_each_scenario_was_really_played(runs, api):
     assert len(logs["background"].results) == 2
     assert logs["overloaded"].retries == [("overloaded", 529)]
     assert set(logs["api-error"].retries) == {("server_error", 500)}
-    assert logs["storm"].retries == [("overloaded", 529)] * RETRIES
+    assert set(logs["storm"].retries) == {("overloaded", 529)}
+    assert 1 < len(logs["storm"].retries) <= RETRIES
 
 
 def test_a_used_up_quota_says_when_it_is_given_back(runs):

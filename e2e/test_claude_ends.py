@@ -4,6 +4,7 @@ import pytest
 
 from controller.core.contract import Phase, Status
 from e2e.agent_runs import MESSAGES, make_agent_run, make_messages, url_of
+from e2e.agent_said import said
 from tests.program.runs import KEYS
 
 UNKNOWN_SESSION = "11111111-1111-4111-8111-111111111111"
@@ -30,11 +31,16 @@ def runs(stage, url):
         make_agent_run("no-session", "success", url, arguments=("--resume", UNKNOWN_SESSION)),
         make_agent_run("no-session-id", "success", url, arguments=("--resume", "nonsense")),
         make_agent_run("terminated", "terminated", url),
-        make_agent_run("starved", "success", url, memory="48Mi"),
+        make_agent_run("starved", "success", url, memory="64Mi"),
         make_agent_run("hungry", "hungry", url, memory="640Mi"),
     )
     stage.published(*BROKEN, "hungry", seconds=180)
     return stage
+
+
+def log_of(stage, api, name):
+    (pod,) = stage.pods(name)
+    return api.log(stage.namespace, pod["metadata"]["name"])
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -60,7 +66,7 @@ def test_a_tool_that_takes_all_memory_ends_its_agent_or_only_itself(runs):
     """By the kernel's choice: version 1 of cgroups kills one process, version 2 the whole container."""
     result = runs.result("hungry")
     if result["exitCode"] == 0:
-        assert runs.standing("hungry") == "Succeeded/Completed"
+        assert (runs.standing("hungry"), result["pod"]["reason"]) == ("Succeeded/Completed", "OOMKilled")
     else:
         assert (runs.standing("hungry"), result["exitCode"]) == ("Failed/OOMKilled", 137)
 
@@ -76,10 +82,11 @@ STOPS = {
 
 
 @pytest.mark.parametrize("name", STOPS)
-def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, url, name):
+def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, api, url, name):
     change, ends = STOPS[name]
     stage.submit(make_agent_run(name, "asleep", url))
-    stage.until(lambda: '"toolCalls":1' in stage.said(name, Status.PROGRESS), 90)
+    stage.until(lambda: stage.said(name, Status.SESSION_ID), 90)
+    stage.until(lambda: said(log_of(stage, api, name)).calls, 90)
     assert stage.said(name) == Phase.RUNNING
     stage.api.patch("jobs", stage.namespace, name, change)
     stage.published(name)
@@ -88,3 +95,13 @@ def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, url,
     assert result["sessionId"] == stage.said(name, Status.SESSION_ID)
     assert result.get("exitCode") in (143, 137, None), "its pod may go before its end is seen"
     assert "costUsd" not in result
+
+
+def test_an_agent_whose_container_lives_on_after_its_result_is_stopped_as_hung(stage, url):
+    """By a shell around it here; the program itself is known to hang after its result too."""
+    stage.submit(make_agent_run("hangs", "success", url, then="sleep 600"))
+    stage.published("hangs", seconds=120)
+    result = stage.result("hangs")
+    assert stage.standing("hangs") == "Succeeded/CompletedHung"
+    assert result["summary"] == "Nothing had to be done."
+    assert "costUsd" in result
