@@ -26,6 +26,8 @@ MESSAGE_MAX: Final = 1024
 """Bytes in `status.D/message`."""
 RESULT_INLINE_MAX: Final = 16 * 1024
 """Bytes of `status.D/result`; what is bigger is cut and says so."""
+RESULT_STORED_MAX: Final = 768 * 1024
+"""Bytes of the whole result in its ConfigMap; what is bigger is cut there too."""
 FACTS_MAX: Final = 2 * 1024
 """Bytes of `status.D/facts`."""
 LOG_CURSOR_MAX: Final = 2 * 1024

@@ -1,16 +1,21 @@
-"""The result of a run that is over: the document that a host reads, fitted into an annotation (contract §5).
+"""The result of a run that is over: the document that a host reads (contract §5). `fitting` makes it small.
 
-Key names are the host's. Absent means unknown: nothing is filled in that was not observed.
+Key names are the host's. Absent means unknown: nothing is filled in that was not observed, and no number that
+no agent can mean. Whatever the agent said, the document is JSON that a strict reader takes.
 """
 
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from controller.core import contract, diagnosis, exits, history, lifecycle, redaction
 from controller.core.agents import words
 from controller.core.agents.fold import format_of
+from controller.core.agents.shapes import BAD, mended
 from controller.core.contract import LAST_SECOND, SECOND, Phase, Reason, Status, rfc3339
 from controller.core.model import Container, Job
 from controller.core.snapshot import Attempt, Facts, Run, Standing
@@ -50,11 +55,11 @@ class LogEnd(msgspec.Struct, omit_defaults=True, rename="camel"):
     bytes: int | None = None
 
 
-class Result(msgspec.Struct, omit_defaults=True, rename="camel"):
+class Result(msgspec.Struct, omit_defaults=True, rename="camel", kw_only=True):
     """`status.D/result`. Field order is the order in the JSON: what a reader wants first comes first."""
 
-    run_id: str
-    job_uid: str
+    run_id: str = ""
+    job_uid: str = ""
     phase: str
     reason: str
     exit_code: int | None = None
@@ -95,8 +100,12 @@ _RESULT: Final = msgspec.json.Decoder(Result)
 _PARTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LAST_WORDS_MAX: Final = 512
 """Bytes of a termination message that are kept."""
-_SUMMARY_MIN: Final = 256
-"""Bytes of summary that are kept before the fitting gives up on it."""
+_COUNT_MAX: Final = 2**53 - 1
+"""The largest whole number that every reader of JSON reads as it is."""
+_DEPTH_MAX: Final = 64
+"""Levels of the agent's own result event; one that is deeper is made to hurt its readers."""
+_INT_MAX: Final = 2**64 - 1
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def document(run: Run, known: Facts, log: AttemptLog | None, finding: Finding) -> Result:
@@ -173,53 +182,20 @@ def cut_off(job: Job, standing: Standing, code: contract.ErrorCode) -> Result:
     )
 
 
-def fit(found: Result) -> str:
-    """The result as JSON of at most RESULT_INLINE_MAX bytes. What had to leave is named in `truncated`.
-
-    Order of leaving: the agent's own result event, usage by model, the tail of the summary (contract §5).
-    """
-    text = msgspec.json.encode(found)
-    if len(text) <= contract.RESULT_INLINE_MAX:
-        return text.decode()
-    found.sha256 = found.sha256 or contract.sha256(text)
-    for name, empty in (("result_json", None), ("model_usage", {})):
-        if getattr(found, name):
-            setattr(found, name, empty)
-            found.truncated.append(_camel(name))
-        if len(text := msgspec.json.encode(found)) <= contract.RESULT_INLINE_MAX:
-            return text.decode()
-    return _fit_summary(found)
-
-
-def _fit_summary(found: Result) -> str:
-    if "summary" not in found.truncated:
-        found.truncated.append("summary")
-    size = len(found.summary.encode())
-    while True:
-        size = max(size // 2, 0)
-        found.summary = found.summary.encode()[:size].decode("utf-8", "ignore")
-        text = msgspec.json.encode(found)
-        if len(text) <= contract.RESULT_INLINE_MAX or size < _SUMMARY_MIN:
-            return text.decode()
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.title() for word in rest)
-
-
 def _say_error(found: Result, finding: Finding) -> None:
     if finding.phase is Phase.SUCCEEDED:
         return
     found.error_code = finding.error_code or ""
     found.error_family = finding.family or ""
-    found.error_message = contract.clip(finding.message)
+    found.error_message = (
+        contract.clip(finding.message) or f"The run ended as {finding.phase}/{finding.reason}."
+    )
     outcome = finding.outcome
     if outcome is None:
         return
     found.clear_session = outcome.clear_session or None
     if outcome.login_url:
-        found.error_meta = {"loginUrl": outcome.login_url}
+        found.error_meta = {"loginUrl": _clean(outcome.login_url)}
     if 0 < (until := outcome.retry_not_before or 0) // SECOND <= LAST_SECOND:
         found.retry_not_before = rfc3339(until)
 
@@ -265,9 +241,9 @@ def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
     if not format_of(job.wishes.output).reports:
         return
     seen = log.seen if log else AgentLog()
-    session = redaction.hidden(seen.session_id or job.status.get(Status.SESSION_ID, ""))
+    session = _clean(seen.session_id or job.status.get(Status.SESSION_ID, ""))
     found.session_id = found.session_display_id = session
-    found.model = redaction.hidden(seen.model or job.status.get(Status.MODEL, ""))
+    found.model = _clean(seen.model or job.status.get(Status.MODEL, ""))
 
 
 def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
@@ -282,27 +258,40 @@ def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
 
 
 def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
-    found.stop_reason = redaction.hidden(claim.stop_reason)
-    found.num_turns, found.duration_ms = seen.turns_told, _duration_ms(seen, claim)
-    found.duration_api_ms, found.cost_usd = claim.duration_api_ms, claim.cost_usd
-    found.permission_denials = claim.permission_denials
+    found.stop_reason = _clean(claim.stop_reason)
+    found.num_turns, found.duration_ms = _count(seen.turns_told), _count(_duration_ms(seen, claim))
+    found.duration_api_ms, found.cost_usd = _count(claim.duration_api_ms), _amount(claim.cost_usd)
+    found.permission_denials = _count(claim.permission_denials)
     goes_on = format_of(job.wishes.output).sums_sessions and history.asked_session(job)
     found.usage_basis = "session" if goes_on else "per_run"
     if claim.models:
         found.usage = Usage(
-            input_tokens=sum(m.input_tokens for m in claim.models),
-            cached_input_tokens=sum(m.cache_read_tokens for m in claim.models),
-            cache_creation_input_tokens=sum(m.cache_creation_tokens for m in claim.models),
-            output_tokens=sum(m.output_tokens for m in claim.models),
+            input_tokens=_sum(m.input_tokens for m in claim.models),
+            cached_input_tokens=_sum(m.cache_read_tokens for m in claim.models),
+            cache_creation_input_tokens=_sum(m.cache_creation_tokens for m in claim.models),
+            output_tokens=_sum(m.output_tokens for m in claim.models),
         )
     found.model_usage = {
-        redaction.hidden(m.model): Usage(
-            m.input_tokens, m.cache_read_tokens, m.cache_creation_tokens, m.output_tokens, m.cost_usd
+        _clean(m.model): Usage(
+            _count(m.input_tokens),
+            _count(m.cache_read_tokens),
+            _count(m.cache_creation_tokens),
+            _count(m.output_tokens),
+            _amount(m.cost_usd),
         )
         for m in claim.models
         if m.model
     }
-    found.result_json = _raw(claim.raw)
+    found.result_json = _event(claim.raw)
+    found.truncated = _lost(found, claim)
+
+
+def _lost(found: Result, claim: Claim) -> list[str]:
+    """What the agent said and nobody has kept: too long for any place, or nothing that can be read."""
+    # What is no event, but a line of plain text, was never one to be kept.
+    was_one = not claim.raw or claim.raw.lstrip()[:1] == b"{"
+    lost = ["resultJson"] if found.result_json is None and was_one else []
+    return [*lost, "summary"] if len(claim.text) >= contract.RESULT_STORED_MAX else lost
 
 
 def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:
@@ -312,11 +301,54 @@ def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:
     return max(claim.duration_ms, (claim.at - seen.init_at) // 1_000_000)
 
 
-def _raw(line: bytes) -> msgspec.Raw | None:
-    """The agent's own result event as it came, but for credentials, if a strict reader of JSON takes it."""
+def _count(number: int | None) -> int | None:
+    return number if number is not None and 0 <= number <= _COUNT_MAX else None
+
+
+def _sum(numbers: Iterable[int]) -> int | None:
+    """Of what is not a count nothing is known, nor of a sum with it."""
+    counts = [_count(number) for number in numbers]
+    return None if None in counts else _count(sum(count for count in counts if count is not None))
+
+
+def _amount(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) and number >= 0 else None
+
+
+def _clean(text: str) -> str:
+    """Without credentials, lone surrogates, and control characters but newline and tab."""
+    if not text.isprintable():
+        text = _CONTROL.sub("", text.encode("utf-8", "replace").decode())
+    return redaction.hidden(text)
+
+
+def _event(line: bytes) -> msgspec.Raw | None:
+    """The agent's own result event but for credentials, if it is JSON that no reader stumbles over.
+
+    Written anew: without what is read in more than one way, like a key that comes twice.
+    """
     try:
-        text = line.decode()
-        msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        said = msgspec.json.decode(mended(line)[0])
+    except BAD:
         return None
-    return msgspec.Raw(redaction.hidden_json(text).encode())
+    if not _is_sane(said):
+        return None
+    return msgspec.Raw(redaction.hidden_json(msgspec.json.encode(said).decode()).encode())
+
+
+def _is_sane(said: Any) -> bool:
+    """Neither deeper than anything that is meant, nor with a whole number of more than 64 bits."""
+    level = [said]
+    for _ in range(_DEPTH_MAX):
+        if any(type(value) is int and not -_INT_MAX <= value <= _INT_MAX for value in level):
+            return False
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

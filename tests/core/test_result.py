@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller.core import facts, result, verdict
+from controller.core import facts, fitting, result, verdict
 from controller.core.contract import RESULT_INLINE_MAX, ErrorCode, Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.transcript import AgentLog, LogState, ModelUsage
@@ -38,7 +38,21 @@ def whole(run):
 
 
 def read(run):
-    return json.loads(result.fit(whole(run)))
+    return json.loads(fitting.fit(whole(run)))
+
+
+def strict(text):
+    """As a reader does that takes JSON and nothing but JSON, each key once."""
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    def once(pairs):
+        assert len(dict(pairs)) == len(pairs), "a key comes twice"
+        return dict(pairs)
+
+    msgspec.json.decode(text)
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
 
 
 def said(**claim):
@@ -168,13 +182,57 @@ def test_a_stop_whose_message_is_blank_still_has_an_error_message():
 
 def test_a_rejection_says_what_is_wrong():
     found = json.loads(
-        result.fit(result.rejected(make_waiting(), Reason.INVALID_RUN, "no", ErrorCode.ADAPTER_FAILED))
+        fitting.fit(result.rejected(make_waiting(), Reason.INVALID_RUN, "no", ErrorCode.ADAPTER_FAILED))
     )
     assert (found["phase"], found["errorCode"], found["errorMessage"]) == ("Rejected", "adapter_failed", "no")
 
 
-def test_a_result_event_that_is_no_json_is_left_out():
-    assert "resultJson" not in read(make_over(log=said(raw=b'{"a":"\xff"}')))
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="longer than anything is kept"),
+        pytest.param(b'{"a":', id="no JSON"),
+        pytest.param(b'{"a":NaN}', id="no number"),
+        pytest.param(b'{"a":1e999}', id="a number that none can hold"),
+        pytest.param(b'{"a":' + b"9" * 5000 + b"}", id="a number on which Python refuses to work"),
+        pytest.param(b'{"a":' * 3000 + b"1" + b"}" * 3000, id="deeper than any reader goes"),
+        pytest.param(b'{"a":' * 70 + b"1" + b"}" * 70, id="deeper than is meant"),
+    ],
+)
+def test_a_result_event_that_no_reader_can_take_is_left_out_and_said_to_be(raw):
+    found = read(make_over(log=said(raw=raw)))
+    assert "resultJson" not in found
+    assert found["truncated"] == ["resultJson"]
+    assert "sha256" not in found, "there is no whole of which it could be"
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        pytest.param(b'{"a":"\xff"}', {"a": "\ufffd"}, id="what is no UTF-8"),
+        pytest.param(rb'{"a":"\ud83d!"}', {"a": "\ufffd!"}, id="half an emoji"),
+        pytest.param(rb'{"a":"\u0000\u001b[31m"}', {"a": "\x00\x1b[31m"}, id="escaped controls"),
+        pytest.param(b'{"a":1,"a":2}', {"a": 2}, id="a key that comes twice"),
+        pytest.param(b'{"a":18446744073709551615}', {"a": 2**64 - 1}, id="64 bits"),
+    ],
+)
+def test_a_result_event_is_kept_as_far_as_it_can_be_read(raw, want):
+    text = fitting.fit(whole(make_over(log=said(raw=raw))))
+    assert strict(text)["resultJson"] == want
+    assert "truncated" not in strict(text)
+
+
+def test_numbers_that_nobody_can_mean_are_unknown():
+    usage = (ModelUsage("opus", 10, -1, 2**60, 4, float("nan")), ModelUsage("haiku", 1, 2, 3, 4, 0.5))
+    found = read(make_over(log=said(models=usage, cost_usd=float("inf"), duration_ms=-5, turns=10**30)))
+    assert found["usage"] == {"inputTokens": 11, "cacheCreationInputTokens": 8}
+    assert found["modelUsage"]["opus"] == {"inputTokens": 10, "cacheCreationInputTokens": 4}
+    assert found.keys().isdisjoint({"costUsd", "numTurns"})
+
+
+def test_a_summary_obeys_no_terminal():
+    found = read(make_over(log=said(text="\x1b[31mred\x00\x07\n\tdone \ud800")))
+    assert found["summary"] == "[31mred\n\tdone ?"
 
 
 SIZES = st.sampled_from([0, 1, 300, 9_000, 40_000])
@@ -188,7 +246,7 @@ def test_a_result_fits_whatever_the_agent_says(letter, words, raw, models):
     event = json.dumps({"result": letter * raw}).encode()
     run = make_over(log=said(text=letter * words, raw=event, models=usage))
     unfitted = msgspec.json.encode(whole(run))
-    text = result.fit(whole(run))
+    text = fitting.fit(whole(run))
     found = json.loads(text)
     assert len(text.encode()) <= RESULT_INLINE_MAX
     assert found["phase"] == Phase.SUCCEEDED
@@ -196,6 +254,7 @@ def test_a_result_fits_whatever_the_agent_says(letter, words, raw, models):
         assert text.encode() == unfitted
     else:
         assert found["sha256"] == hashlib.sha256(unfitted).hexdigest()
+        assert fitting.whole(whole(run)).encode() == unfitted
         assert found["truncated"]
 
 
@@ -234,7 +293,7 @@ def test_the_way_to_log_in_stays_however_much_the_agent_said():
 def test_a_cut_summary_keeps_its_beginning():
     found = read(make_over(log=said(text="".join(f"{n} " for n in range(9000)))))
     assert found["summary"].startswith("0 1 2 3")
-    assert len(found["summary"]) > 1000
+    assert len(found["summary"]) > 15_000, "as much of it as there is room for"
 
 
 def test_a_job_that_is_over_knows_its_deadline():

@@ -49,14 +49,14 @@ class Reader(Generic[T]):
     def _repair(self, line: bytes) -> tuple[T | None, bool]:
         if line.lstrip()[:1] != b"{":
             return None, True
-        mended, odd = _mended(line)
+        text, odd = mended(line)
         try:
-            return self._decoder.decode(mended), odd
+            return self._decoder.decode(text), odd
         except BAD:
-            return _salvaged(self._shape, mended), True
+            return _salvaged(self._shape, text), True
 
 
-def _mended(line: bytes) -> tuple[bytes, bool]:
+def mended(line: bytes) -> tuple[bytes, bool]:
     """`line` with invalid UTF-8 and lone surrogates replaced, and whether its UTF-8 was invalid.
 
     A lone surrogate is not odd: JavaScript writes one whenever it cuts a text inside an emoji.

@@ -7,7 +7,7 @@ both Jobs. It never writes on the Job that does the work: that is `relabelling`'
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from controller.core import admission, attachments, orphans, result
+from controller.core import admission, attachments, fitting, orphans, result
 from controller.core.actions import Plan, ReadResult, TellJob, answer_mark
 from controller.core.attachments import Target
 from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason, Status
@@ -166,7 +166,7 @@ def _end_without(run: Run, on: Target, now: Now, policy: Policy) -> Plan:
 
 def _conclude(run: Run, ending: _Ending, now: Now, policy: Policy) -> Plan:
     job, on, standing = run.job, attachments.target(run.job), ending.standing
-    told = {Status.RESULT: result.fit(ending.result), Status.ATTACHED_PHASE: standing.phase}
+    told = {Status.RESULT: fitting.fit(ending.result), Status.ATTACHED_PHASE: standing.phase}
     patch = publishing.patch(run, standing, now, policy, why="copy", extra={**ending.told, **told})
     note = f"{standing.phase}/{standing.reason}: {standing.message}"
     warning = standing.phase is not Phase.SUCCEEDED

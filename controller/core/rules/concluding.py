@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.core import admission, attachments, cursor, facts, lifecycle, result, verdict
+from controller.core import admission, attachments, cursor, facts, fitting, lifecycle, result, verdict
 from controller.core.actions import Plan, ReadPods, TellJob
 from controller.core.contract import TERMINAL, Phase, Status
 from controller.core.model import Job, Now
@@ -83,7 +83,7 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
         log = cursor.restored(run.job, attempt.uid) or log
     finding = verdict.conclude(run, log)
     extra = {
-        Status.RESULT: result.fit(result.document(run, known, log, finding)),
+        Status.RESULT: fitting.fit(result.document(run, known, log, finding)),
         Status.FACTS: facts.encode(known),
     }
     standing = Standing(finding.phase, finding.reason, finding.message)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import cursor, diagnosis, facts, lifecycle, redaction, result
+from controller.core import cursor, diagnosis, facts, fitting, lifecycle, redaction, result
 from controller.core.actions import PatchJob
 from controller.core.contract import LIVE, SCHEMA, TERMINAL, Phase, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
@@ -61,7 +61,7 @@ def closing(  # noqa: PLR0913 — as `patch`
     extra: Mapping[str, str | None] | None = None,
 ) -> PatchJob:
     """The patch that ends a run without a pod of its own: it has its result, and nobody can start it."""
-    told = {Status.RESULT: result.fit(ended), **(extra or {})}
+    told = {Status.RESULT: fitting.fit(ended), **(extra or {})}
     return patch(run, standing, now, policy, why=why, extra=told, spec={"parallelism": 0})
 
 
