@@ -85,6 +85,9 @@ class Observation:
                 self._metrics.event_told()
             case PatchPod():
                 logger.debug("{}", _named(action))
+            case actions.StoreResult():
+                self._metrics.result_stored("stored")
+                logger.info("{}", _named(action))
             case actions.ConfirmGone():
                 logger.debug("asked whether {}/{} is gone", action.namespace, action.name)
             case _:
@@ -94,6 +97,10 @@ class Observation:
         """The API server will not accept this action."""
         if isinstance(action, TellJob):
             self._metrics.event_failed()
+        if isinstance(action, actions.StoreResult):
+            self._metrics.result_stored("refused")
+        if isinstance(error, errors.TooLarge):
+            self._metrics.write_squeezed("refused")
         level = "DEBUG" if isinstance(action, TellJob) and error.code != 403 else "ERROR"
         logger.log(level, "{} was refused ({} {}): {}", _named(action), error.code, error.reason, error)
 
@@ -143,6 +150,9 @@ class Observation:
             self._metrics.run_stopped(json.loads(said[Status.STOP])["reason"])
         if not {"result", "reject", "cancel"}.isdisjoint(purposes):
             self._metrics.run_finished(phase, reason)
+        if "squeezed" in purposes:
+            self._metrics.write_squeezed("planned")
+            logger.warning("the annotations of Job {}/{} are full", action.namespace, action.name)
         level = "INFO" if any(purpose in _TOLD_OF for purpose in purposes) else "DEBUG"
         logger.log(level, "{}", " ".join(part for part in (_named(action), phase, reason) if part))
 
@@ -155,6 +165,8 @@ def _named(action: Action) -> str:
             return f"{action.why} pod {action.namespace}/{action.name}"
         case TellJob():
             return f"Event {action.reason} on {action.namespace}/{action.name}"
+        case actions.StoreResult():
+            return f"whole result of {action.namespace}/{action.job_name} in ConfigMap {action.name}"
         case actions.FollowLog():
             return f"log of {action.namespace}/{action.pod}"
         case _:

@@ -58,6 +58,23 @@ class OwnObject:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreResult:
+    """Put the whole of a result into an immutable ConfigMap that goes with its Job. Twice is once.
+
+    It is refused if there is one of that name which is not ours, or holds something else.
+    """
+
+    namespace: str
+    name: str
+    job_name: str
+    job_uid: str
+    text: str
+    sha256: str
+    """Of the text's UTF-8."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TellJob:
     """An Event on a Job. The same (uid, reason, note) is the same Event, however often it is asked for."""
 
@@ -174,6 +191,7 @@ Action = (
     PatchJob
     | PatchPod
     | OwnObject
+    | StoreResult
     | TellJob
     | RefreshJob
     | ReadPods

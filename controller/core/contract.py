@@ -28,6 +28,10 @@ RESULT_INLINE_MAX: Final = 16 * 1024
 """Bytes of `status.D/result`; what is bigger is cut and says so."""
 RESULT_STORED_MAX: Final = 768 * 1024
 """Bytes of the whole result in its ConfigMap; what is bigger is cut there too."""
+OURS_MAX: Final = 40 * 1024
+"""Bytes of all annotations of ours together, their keys included."""
+ANNOTATIONS_MAX: Final = 256 * 1024
+"""Bytes of all annotations of an object, their keys included: what the API server takes."""
 FACTS_MAX: Final = 2 * 1024
 """Bytes of `status.D/facts`."""
 LOG_CURSOR_MAX: Final = 2 * 1024
@@ -151,6 +155,8 @@ STORY: Final = (
     "Stopping",
     "Cancelled",
     Reason.JOB_DELETED,
+    "AnnotationsFull",
+    "ResultCut",
     "ResultRecorded",
     "TraceExported",
 )
@@ -274,6 +280,11 @@ def sanitise(raw: str) -> str:
     Empty if nothing remains. Contract §1; the rule is that of the adapter this replaces.
     """
     return _FOREIGN.sub("", raw)[:LABEL_MAX].strip("._-")
+
+
+def size(*texts: str) -> int:
+    """Bytes of UTF-8 that these texts take."""
+    return sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
 
 
 def sha256(data: bytes) -> str:

@@ -243,6 +243,8 @@ class Job:
     oddities: tuple[Oddity, ...] = ()
     size_kib: int = field(default=0, compare=False)
     """Of the object as it came, rounded up: what each further write of it costs."""
+    notes_bytes: int = field(default=0, compare=False)
+    """Of all its annotations with their keys, whoever wrote them, as the API server counts."""
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type if it is True."""

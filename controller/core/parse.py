@@ -101,6 +101,7 @@ class Parser:
             succeeded=status.succeeded or 0,
             oddities=tuple(odd),
             size_kib=size_kib,
+            notes_bytes=sum(map(contract.size, annotations, annotations.values())),
         )
 
     def result(self, raw: bytes) -> str:

@@ -1,12 +1,14 @@
 """What to do about one slot: Snapshot, now, Policy -> Plan. RULES lists everything this program does.
 
 Every rule is a fixed point: if the world already looks right it asks for nothing. Rules don't know of each
-other; `merge` makes one patch per Job out of what they ask for. Nothing outside this module decides.
+other; `merge` makes one patch per Job out of what they ask for, and `room` has each fit on its Job. Nothing
+outside this module decides.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from controller.core import room
 from controller.core.actions import Plan, RefreshJob
 from controller.core.model import Now
 from controller.core.rules import (
@@ -75,6 +77,10 @@ def reconcile(seen: Snapshot, now: Now, policy: Policy) -> Plan:
 
     What a host wants to end is ended all the same.
     """
+    return room.squeeze(_wanted(seen, now, policy), seen, now, policy)
+
+
+def _wanted(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     if seen.doubts:
         return merge((_settle_doubts(seen), _urgent(seen, now, policy)))
     if not seen.fresh:

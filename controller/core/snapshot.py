@@ -85,6 +85,27 @@ class Asked:
     """How many times it has been asked in a row."""
 
 
+class Unkept(NamedTuple):
+    """The whole of a result could not be put into its ConfigMap when that was tried last."""
+
+    why: str
+    since: float
+    """Monotonic second of the first failure."""
+    at: float
+    """That of the last."""
+    final: bool = False
+    """The API server will never take it."""
+
+
+class Cramped(NamedTuple):
+    """The API server found a patch of the Job too large, though there seemed to be room for it."""
+
+    level: int
+    """How many times in a row, each time less: 1 and more."""
+    at: float
+    """Monotonic second of the last time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """The Events about a pod, or about a Job without one, as they were listed last."""
@@ -122,6 +143,8 @@ class Run:
     """Uids of the Jobs whose runs continue on this one and have not ended."""
     heard: Mapping[str, Heard] = field(default_factory=dict)
     """What Events have said, by uid of the pod or of the Job; who is not named has not been asked for."""
+    unkept: Unkept | None = None
+    cramped: Cramped | None = None
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""

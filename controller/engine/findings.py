@@ -1,15 +1,17 @@
 """What has been found out about runs beyond their Jobs and the pods that are there. It decides nothing.
 
-Owns the logs as far as they have been read, when pods were listed, whose objects are, what Events said, and
-how pods that are gone were last seen: a kubelet removes a pod right after its last word. Kept until the run
-is settled.
+Owns the logs as far as they have been read, when pods were listed, whose objects are, what Events said, how
+pods that are gone were last seen (a kubelet removes a pod right after its last word), and what the API server
+found too large or would not keep. Kept until the run is settled.
 """
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from controller.core.model import Owned, Pod, PodEvent
-from controller.core.snapshot import Asked, Heard, Ownership
+from controller.core.room import AGAIN_SECONDS, LEVELS
+from controller.core.rules.concluding import STORE_SECONDS
+from controller.core.snapshot import Asked, Cramped, Heard, Ownership, Unkept
 from controller.core.transcript import AttemptLog
 
 _GONE_MOST: Final = 8
@@ -39,7 +41,21 @@ class EventsRead(NamedTuple):
     refused: bool
 
 
-Finding = Found | EventsRead
+class NotKept(NamedTuple):
+    """The whole of a result could not be put into its ConfigMap, as was known at that monotonic second."""
+
+    why: str
+    final: bool
+    mono: float
+
+
+class TooBig(NamedTuple):
+    """The API server found a patch of the Job too large at that monotonic second."""
+
+    mono: float
+
+
+Finding = Found | EventsRead | NotKept | TooBig
 """What may be found out about one run by asking for it."""
 
 
@@ -52,6 +68,8 @@ class Findings:
         self._owned: dict[str, dict[Owned, Asked]] = {}
         self._gone: dict[str, tuple[Pod, ...]] = {}
         self._heard: dict[str, dict[str, Heard]] = {}
+        self._unkept: dict[str, Unkept] = {}
+        self._cramped: dict[str, Cramped] = {}
 
     def put_log(self, job_uid: str, log: AttemptLog) -> None:
         """How far the log of one of its pods has been read."""
@@ -69,8 +87,8 @@ class Findings:
         """When they were listed last, None if never."""
         return self._read_at.get(job_uid)
 
-    def put(self, job_uid: str, finding: Finding) -> None:
-        """The answer to a question of a plan."""
+    def put(self, job_uid: str, finding: Finding) -> bool:
+        """What came of an action of a plan. Whether something else is to be done about the run at once."""
         match finding:
             case Found(owned, ownership, mono):
                 answers = self._owned.get(job_uid, {})
@@ -78,6 +96,17 @@ class Findings:
                 self._owned[job_uid] = {**answers, owned: Asked(ownership, mono, tries)}
             case EventsRead():
                 self._hear(job_uid, finding)
+            case NotKept(why, final, mono):
+                known = self._unkept.get(job_uid)
+                since = known.since if known else mono
+                self._unkept[job_uid] = Unkept(why, since, mono, final)
+                return final or mono >= since + STORE_SECONDS
+            case TooBig(mono):
+                before = self._cramped.get(job_uid)
+                level = before.level if before and mono < before.at + AGAIN_SECONDS else 0
+                self._cramped[job_uid] = Cramped(min(level + 1, LEVELS), mono)
+                return level < LEVELS
+        return True
 
     def _hear(self, job_uid: str, read: EventsRead) -> None:
         others = dict(self._heard.get(job_uid, {}))
@@ -95,6 +124,14 @@ class Findings:
         """What is known of its objects."""
         return self._owned.get(job_uid, {})
 
+    def unkept(self, job_uid: str) -> Unkept | None:
+        """That the whole of its result could not be kept, if so."""
+        return self._unkept.get(job_uid)
+
+    def cramped(self, job_uid: str) -> Cramped | None:
+        """That there is less room on its Job than there seems to be, if so."""
+        return self._cramped.get(job_uid)
+
     def put_gone(self, pod: Pod) -> None:
         """One of its pods is not there any more; this is how it was last seen."""
         others = (known for known in self._gone.get(pod.job_uid, ()) if known.uid != pod.uid)
@@ -108,3 +145,5 @@ class Findings:
         """Nothing of it is needed any more."""
         for found in (self._logs, self._read_at, self._owned, self._gone, self._heard):
             found.pop(job_uid, None)
+        for told in (self._unkept, self._cramped):
+            told.pop(job_uid, None)

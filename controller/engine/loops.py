@@ -30,6 +30,7 @@ _OUTCOMES: Final[Mapping[type, str]] = {
     errors.AlreadyExists: "conflict",
     errors.Throttled: "throttled",
     errors.Refused: "refused",
+    errors.TooLarge: "refused",
     errors.Unavailable: "unavailable",
     errors.Expired: "unavailable",
 }

@@ -10,7 +10,7 @@ from controller.core import actions, ownership, pod_events
 from controller.core.actions import Action, Plan, Presence
 from controller.core.model import Owned, Pod, Slot, Unreadable
 from controller.core.snapshot import Answer, Export, Ownership
-from controller.engine.findings import EventsRead, Found
+from controller.engine.findings import EventsRead, Found, NotKept, TooBig
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -18,6 +18,7 @@ from controller.kube.writer import Writer
 
 _WRITE_SECONDS: Final = 4.5
 """A write must be over before another could lead: the Lease leaves 5 s between our deadline and theirs."""
+_NO_ANSWER: Final = f"no answer within {_WRITE_SECONDS} s"
 
 _UNCONFIRMED_RETRY_SECONDS: Final = 2.0
 _EXPORTER_FULL_RETRY_SECONDS: Final = 5.0
@@ -47,7 +48,7 @@ async def perform(parts: Parts, slot: Slot, plan: Plan) -> errors.KubeError | No
                 continue
             _skip(skipped, action)
             worst = worst or error
-            _pass_over(parts, slot, action)
+            _pass_over(parts, slot, action, error)
         except errors.KubeError as error:
             if isinstance(error, errors.Unavailable):
                 parts.store.beats.pause(parts.now().mono, _SHED_SECONDS)
@@ -77,10 +78,12 @@ def _skip(skipped: set[str], action: Action) -> None:
         skipped.add(action.job_uid)
 
 
-def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
+def _pass_over(parts: Parts, slot: Slot, action: Action, error: errors.Refused) -> None:
     """What was refused must not keep other things waiting: a place on paper, a patch that it was part of."""
     mono = parts.now().mono
     match action:
+        case actions.PatchJob() if isinstance(error, errors.TooLarge) and _asks_for_less(parts, action):
+            parts.queue.add(slot)
         case actions.PatchJob() if action.labels:
             parts.store.refuse_labels(slot, action.job_uid, mono)
             parts.queue.add(slot)
@@ -89,6 +92,11 @@ def _pass_over(parts: Parts, slot: Slot, action: Action) -> None:
             parts.queue.add(slot)
         case _:
             return
+
+
+def _asks_for_less(parts: Parts, action: actions.PatchJob) -> bool:
+    """The next plan does, unless this one has asked for the least already."""
+    return bool(action.annotations and parts.store.put_finding(action.job_uid, TooBig(parts.now().mono)))
 
 
 def _starts(action: actions.PatchJob) -> bool:
@@ -121,6 +129,8 @@ async def _call(parts: Parts, slot: Slot, action: Action) -> None:
             await _own(parts, action)
         case actions.TellJob():
             await _tell(parts, action)
+        case actions.StoreResult():
+            await _store(parts, slot, action)
         case _:
             await _ask(parts, slot, action)
 
@@ -146,7 +156,7 @@ async def _patch(parts: Parts, action: actions.PatchJob) -> None:
             reply = await parts.writer.patch_job(action)
     except TimeoutError as error:
         parts.store.doubt(action.job_uid)
-        raise errors.Unavailable(f"no answer within {_WRITE_SECONDS} s") from error
+        raise errors.Unavailable(_NO_ANSWER) from error
     except errors.Refused:
         raise
     except errors.KubeError:
@@ -179,7 +189,7 @@ async def _patch_pod(parts: Parts, slot: Slot, action: actions.PatchPod) -> None
         async with asyncio.timeout(_WRITE_SECONDS):
             reply = await parts.writer.patch_pod(action)
     except TimeoutError as error:
-        raise errors.Unavailable(f"no answer within {_WRITE_SECONDS} s") from error
+        raise errors.Unavailable(_NO_ANSWER) from error
     except errors.NotFound:
         gone = parts.store.pod(action.pod_uid)
         touched = parts.store.drop_pod(gone) if gone else set()
@@ -209,6 +219,21 @@ async def _own(parts: Parts, action: actions.OwnObject) -> None:
         await _tell_in_passing(parts, told)
     for slot in parts.store.put_finding(action.job_uid, Found(owned, answer, asked_at)):
         parts.queue.add(slot)
+
+
+async def _store(parts: Parts, slot: Slot, action: actions.StoreResult) -> None:
+    """A failure is remembered: its run is concluded without, at once if it will never be taken in."""
+    try:
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await parts.writer.store(action)
+    except errors.Throttled:
+        raise
+    except (errors.KubeError, TimeoutError) as error:
+        failed = error if isinstance(error, errors.KubeError) else errors.Unavailable(_NO_ANSWER)
+        found = NotKept(str(failed), isinstance(failed, errors.Refused), parts.now().mono)
+        if parts.store.put_finding(action.job_uid, found):
+            parts.queue.add(slot)
+        raise failed from error
 
 
 async def _tell_in_passing(parts: Parts, action: actions.TellJob) -> None:

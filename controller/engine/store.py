@@ -182,8 +182,7 @@ class Store:
         job = self._jobs.get(job_uid)
         if job is None or self.is_settled(job_uid):
             return set()
-        self._findings.put(job_uid, finding)
-        return {job.slot}
+        return {job.slot} if self._findings.put(job_uid, finding) else set()
 
     def refuse_labels(self, slot: Slot, uid: str, mono: float) -> None:
         """The API server refused to change the labels of this Job: they are left alone for a while."""
@@ -349,6 +348,8 @@ class Store:
             heard=self._findings.heard(job_uid),
             rested=self.resting.is_over(job_uid),
             attached=self._carriers.of(job_uid),
+            unkept=self._findings.unkept(job_uid),
+            cramped=self._findings.cramped(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:

@@ -14,6 +14,10 @@ AFTER_MAX: Final = 300.0
 """Seconds: the longest that a Retry-After is believed."""
 
 
+_TOO_LARGE: Final = ("metadata.annotations: Too long", "etcdserver: request is too large")
+"""How a 422 says that all annotations of an object are too much, and a 500 that the object is."""
+
+
 class _Cause(msgspec.Struct):
     reason: str = ""
 
@@ -66,9 +70,14 @@ def error(code: int, told: Status, what: str, after: float) -> errors.KubeError:
         return (errors.AlreadyExists if told.reason == "AlreadyExists" else errors.Conflict)(message)
     if (named := {404: errors.NotFound, 410: errors.Expired}.get(code)) is not None:
         return named(message)
-    if 400 <= code < 500 and code not in (401, 408):
-        return errors.Refused(message, code, told.reason)
-    return errors.Unavailable(message, code)
+    return _refusal(code, told, message)
+
+
+def _refusal(code: int, told: Status, message: str) -> errors.KubeError:
+    if code == 413 or any(words in told.message for words in _TOO_LARGE):
+        return errors.TooLarge(message, code, told.reason)
+    refused = 400 <= code < 500 and code not in (401, 408)
+    return errors.Refused(message, code, told.reason) if refused else errors.Unavailable(message, code)
 
 
 def _has_cause(told: Status, reason: str) -> bool:

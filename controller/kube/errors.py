@@ -7,7 +7,8 @@
     ├── Expired         the version is too old to watch or page from: list again
     ├── Throttled       wait `after` seconds, then the same again
     ├── Unavailable     server or network: the same again with backoff; a write may have been done
-    ├── Refused         this request will never be accepted (400, 403, 413, 422 …): tell it, go on
+    ├── Refused         this request will never be accepted (400, 403, 422 …): tell it, go on
+    │   └── TooLarge    one that asks for less might be: shrink it
     └── NoLog           why a log can't be read
         ├── NotStarted  the container has no log yet
         └── LogGone     the kubelet does not have it (any more, or not yet again)
@@ -74,6 +75,10 @@ class Refused(KubeError):  # noqa: N818 — as above
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+
+class TooLarge(Refused):
+    """The object would have more annotations, or would be larger, than the API server or etcd takes."""
 
 
 class NoLog(KubeError):  # noqa: N818 — as above

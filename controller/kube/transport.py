@@ -11,6 +11,7 @@ It never looks at a status but 401, never repeats a request but after 401, and k
 
 import contextlib
 import functools
+import io
 import socket
 import ssl
 import time
@@ -30,6 +31,8 @@ from controller.kube import credentials, errors
 CHUNK_BYTES: Final = 64 * 1024
 TLS_BUFFER_BYTES: Final = 64 * 1024
 """asyncio gives each TLS connection a buffer of 256 KiB: 500 quiet logs would hold 165 MB instead of 70."""
+_PIECEMEAL_BYTES: Final = 1024 * 1024
+"""A longer body, as of a result with much to escape, is sent in pieces: it must hold up nobody else."""
 READ_SECONDS: Final = {"watch": 70.0, "logs": 300.0}
 """How long a stream may be silent, 30 s for all else. A watch: above the server's bookmark a minute, below
 the 75 s that its watch cache surely remembers. A log: a silent container is normal; TCP keepalive finds a
@@ -137,7 +140,7 @@ class _Session:
         return self._session.request(
             method,
             URL(asked, encoded=True),
-            data=content,
+            data=io.BytesIO(content) if content and len(content) > _PIECEMEAL_BYTES else content,
             headers=headers,
             timeout=timeout,
             allow_redirects=False,

@@ -1,8 +1,8 @@
 """Carries out one Action: patch a Job or a pod, tell an Event, read a Job, make sure that one is gone.
 
-Owns how an Action looks on the wire. One call to the API server each (two to confirm an end, up to three to
-own an object), none if there is nothing to say. It never decides, never repeats, and adds nothing to what the
-Action asks for.
+Owns how an Action looks on the wire. One call to the API server each (two to confirm an end, or for a result
+that is kept already; up to three to own an object), none if there is nothing to say. It never decides, never
+repeats, and adds nothing to what the Action asks for.
 """
 
 import hashlib
@@ -23,11 +23,13 @@ from controller.core.actions import (
     ReadPods,
     ReadResult,
     RefreshJob,
+    StoreResult,
     TellJob,
 )
 from controller.kube import errors
 from controller.kube.adoption import Adopted, Adoption
 from controller.kube.api import CORE_EVENTS, EVENTS, JOBS, PODS, Kube, Resource, micro_time
+from controller.kube.keeping import Keeping
 
 _PLACES: Final[Mapping[str, int]] = {reason: place for place, reason in enumerate(contract.STORY)}
 _EVENTS_MOST: Final = 200
@@ -78,13 +80,14 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 class Writer:
-    """The only hand that writes Jobs, pods, Events, and the owners of a run's objects."""
+    """The only hand that writes Jobs, pods, Events, whole results, and the owners of a run's objects."""
 
     def __init__(
         self, kube: Kube, keys: contract.Keys, *, clock_wall: Callable[[], int], instance: str
     ) -> None:
         self._kube = kube
         self._adoption = Adoption(kube, keys)
+        self._keeping = Keeping(kube, keys)
         self._reporter = f"{keys.domain}/runherd"  # two installations differ in their domain
         self._clock_wall = clock_wall
         self._instance = instance
@@ -116,6 +119,10 @@ class Writer:
     async def own(self, action: OwnObject) -> Adopted:
         """Whose the object is now, as far as the API server says."""
         return await self._adoption.own(action)
+
+    async def store(self, action: StoreResult) -> None:
+        """The whole of the result is kept now, or was already."""
+        await self._keeping.store(action)
 
     async def tell(self, action: TellJob) -> bool:
         """One new Event. Its name follows from what it says: True if it has been told before."""

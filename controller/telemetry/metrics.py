@@ -69,6 +69,18 @@ class Metrics:
         )
         for answer in Ownership:
             self._owned.labels(answer)
+        self._stored = self._counter(
+            "results_stored", "Results too big for their annotation, put into a ConfigMap.", "outcome"
+        )
+        for outcome in ("stored", "refused"):
+            self._stored.labels(outcome)
+        self._squeezed = self._counter(
+            "writes_squeezed",
+            "Patches of Jobs that were cut because the annotations are full, before or after a refusal.",
+            "when",
+        )
+        for when in ("planned", "refused"):
+            self._squeezed.labels(when)
         self._phases, self._reasons = Words(sorted(TERMINAL)), Words(Reason)
         for phase in Phase:
             self._runs.labels(phase)
@@ -100,6 +112,14 @@ class Metrics:
     def object_owned(self, answer: str) -> None:
         """A Secret or ConfigMap of a run was asked for; see Ownership."""
         self._owned.labels(answer).inc()
+
+    def result_stored(self, outcome: str) -> None:
+        """A ConfigMap for the whole of a result was `stored` or `refused`."""
+        self._stored.labels(outcome).inc()
+
+    def write_squeezed(self, when: str) -> None:
+        """A patch was cut as it was `planned`, or `refused` as too large."""
+        self._squeezed.labels(when).inc()
 
     # Work
 

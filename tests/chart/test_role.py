@@ -1,6 +1,7 @@
 """The role is what the controller needs: compared with every request that arrives while it works."""
 
 import contextlib
+import json
 import re
 from dataclasses import dataclass
 
@@ -18,10 +19,6 @@ pytestmark = [pytest.mark.chart, pytest.mark.asyncio(loop_scope="module")]
 POLICY = ("report", f"status.{KEYS.domain}", "runs")
 """No object: how the admission policies know the controller."""
 OWN_SECRETS = ("patch", "", "secrets")
-NOT_YET = {
-    ("create", "", "configmaps"),
-}
-"""The contract's verbs that this version of the controller does not use: not granted before it does."""
 UNTOLD = {KEYS.status("phase"): None, KEYS.status("reason"): None}
 METHODS = {
     "page": "list",
@@ -83,9 +80,15 @@ def owning(world):
     yield job
 
 
+def wordy():
+    """A run whose result is too big for an annotation."""
+    said = {"type": "result", "subtype": "success", "is_error": False, "result": "x" * 20_000}
+    yield make_run("wordy", f"echo '{json.dumps(said)}'", agent="w")
+
+
 async def play(folder, **settings):
     """Two controllers' lives: runs, some that wait, one that is told again, one that continues on another,
-    a deletion, a stop.
+    one that says too much for an annotation, a deletion, a stop.
     """
     with arrivals() as arrived:
         async with stage(folder) as world:
@@ -99,11 +102,11 @@ async def play(folder, **settings):
             world.submit(
                 make_run("deleted", replay(HOOKS, 0.2), agent="b"), make_run("behind", "true", agent="b")
             )
-            world.submit(*owning(world))
+            world.submit(*owning(world), *wordy())
             await continued(world)
             await world.started("deleted")
             world.cluster.delete("jobs", NAMESPACE, "deleted")
-            await world.published("first", "second", "behind", "owning", "long", "waits", "again")
+            await world.published("first", "second", "behind", "owning", "long", "waits", "again", "wordy")
             assert await controller.stop() == 0
     return arrived
 
@@ -198,11 +201,6 @@ def rights_of(method, first):
 
 def group_of(resource):
     return resource.group_version.rpartition("/")[0] if "/" in resource.group_version else ""
-
-
-async def test_what_the_controller_does_not_use_yet_is_not_granted():
-    rights = granted(rendering.only("ClusterRole", {"ownSecrets": True}))
-    assert rights & NOT_YET == set()
 
 
 async def test_secrets_are_a_choice():

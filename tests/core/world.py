@@ -116,7 +116,18 @@ def _patched(run, patch, _mono):
     labels = tuple({**dict(run.job.template_labels), **patch.template_labels}.items())
     version = str(int(run.job.version) + 1)
     changed = {"ids": _relabelled(run.job.ids, patch), "template_labels": labels, "version": version}
+    changed["notes_bytes"] = run.job.notes_bytes + growth(run.job, patch)
     return replace(run, job=replace(run.job, status=status, **changed, **spec))
+
+
+def growth(job, patch):
+    """Bytes of annotations that the Job has more after the patch; of foreign ones only what is new."""
+    prefix, grown = Keys().status_prefix, 0
+    for key, text in patch.annotations.items():
+        before = job.status.get(key.removeprefix(prefix)) if key.startswith(prefix) else None
+        grown += 0 if text is None else len(key.encode()) + len(text.encode())
+        grown -= 0 if before is None else len(key.encode()) + len(before.encode())
+    return grown
 
 
 def _relabelled(ids, patch):

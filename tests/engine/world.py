@@ -52,6 +52,8 @@ class Cluster:
         self.jobs = {}
         self.pods = {}
         self.patches = []
+        self.stored = {}
+        """name -> the StoreResult that made the ConfigMap."""
         self.objects = {}
         """(kind, name) -> what is said of a Secret or ConfigMap; missing if it is not here."""
         self.said = {}
@@ -120,6 +122,11 @@ class Cluster:
     async def own(self, action):
         await self._called(action)
         return self.objects.get((action.kind, action.name), Adopted(Ownership.MISSING))
+
+    async def store(self, action):
+        await self._called(action)
+        if self.stored.setdefault(action.name, action).sha256 != action.sha256:
+            raise errors.Refused(f"ConfigMap {action.name} holds another result", 409, "AlreadyExists")
 
     async def tell(self, action):
         await self._called(action)

@@ -10,6 +10,8 @@ from controller.kube.api import EVENTS, JOBS, PODS
 from controller.kube.transport import READ_SECONDS
 from tests.kube.doubles import a_list, event, events_of, eventually, status, stream
 
+FULL = 'Job "run" is invalid: metadata.annotations: Too long: may not be more than 262144 bytes'
+ETCD = "etcdserver: request is too large"
 TOO_LARGE = {"causes": [{"reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1}
 
 
@@ -28,7 +30,11 @@ TOO_LARGE = {"causes": [{"reason": "ResourceVersionTooLarge"}], "retryAfterSecon
         pytest.param(410, status(410, "Expired"), {}, errors.Expired, id="410 is Expired"),
         pytest.param(403, status(403, "Forbidden"), {}, errors.Refused, id="403 is Refused"),
         pytest.param(422, status(422, "Invalid"), {}, errors.Refused, id="422 is Refused"),
-        pytest.param(413, "too big", {}, errors.Refused, id="413 in plain text is Refused"),
+        pytest.param(413, "too big", {}, errors.TooLarge, id="413 in plain text is TooLarge"),
+        pytest.param(422, status(422, "Invalid", FULL), {}, errors.TooLarge, id="422 of full annotations"),
+        pytest.param(
+            500, status(500, "", ETCD), {}, errors.TooLarge, id="500 of an object too large for etcd"
+        ),
         pytest.param(400, {"error": "no message"}, {}, errors.Refused, id="400 without a message is Refused"),
         pytest.param(401, status(401, "Unauthorized"), {}, errors.Unavailable, id="401 is Unavailable"),
         pytest.param(

@@ -13,7 +13,8 @@ from controller.core.actions import (
     RefreshJob,
     TellJob,
 )
-from controller.core.contract import Keys
+from controller.core.contract import ANNOTATIONS_MAX, Keys
+from controller.core.parse import Parser
 from controller.kube import errors
 from controller.kube.api import EVENTS
 from controller.kube.writer import Writer
@@ -118,9 +119,20 @@ async def test_a_patch_for_a_job_that_is_gone_is_not_found(writer):
 
 async def test_a_patch_that_breaks_a_rule_is_refused(writer, run):
     too_big = {KEYS.status("result"): "x" * 300_000}
-    with pytest.raises(errors.Refused) as caught:
+    with pytest.raises(errors.TooLarge) as caught:
         await writer.patch_job(PatchJob("default", "run", run[0], annotations=too_big))
     assert caught.value.code == 422
+
+
+async def test_annotations_are_counted_as_the_server_counts_them(cluster, writer, run):
+    """To the byte: keys too, in UTF-8."""
+    reply = await writer.patch_job(PatchJob("default", "run", run[0], annotations={"x/y": "☃🤖"}))
+    taken = Parser(KEYS).job(reply).notes_bytes
+    exact = {"x": "x" * (ANNOTATIONS_MAX - taken - 1)}
+    full = await writer.patch_job(PatchJob("default", "run", run[0], annotations=exact))
+    assert Parser(KEYS).job(full).notes_bytes == ANNOTATIONS_MAX
+    with pytest.raises(errors.TooLarge):
+        await writer.patch_job(PatchJob("default", "run", run[0], annotations={"foreign": "stays."}))
 
 
 @pytest.mark.parametrize(

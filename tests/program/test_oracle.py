@@ -1,5 +1,6 @@
 """The oracle sees what it is there to see: each of S1 to S5, broken on purpose."""
 
+import hashlib
 import json
 
 import pytest
@@ -126,6 +127,30 @@ async def test_a_write_to_a_pod_is_seen(cluster):
     spec = {"containers": [{"name": "claude", "image": "x"}]}
     cluster.create("pods", {"metadata": {"name": "pod", "namespace": NAMESPACE}, "spec": spec})
     as_us(cluster, "pod", {"metadata": {"labels": {"x": "y"}}}, "pods")
+    assert faults(cluster) == ["S5"]
+
+
+def whole_result(uid, **changes):
+    """What the controller makes of a result that is too big."""
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "run", "uid": uid}
+    digest = {KEYS.status("sha256"): hashlib.sha256(b"{}").hexdigest()}
+    meta = {"name": f"run-{uid}", "namespace": NAMESPACE, "annotations": digest, "ownerReferences": [owner]}
+    return {"metadata": meta, "data": {"result.json": "{}"}, "immutable": True} | changes
+
+
+def made_by_us(cluster, made):
+    call = Call(BY_PLURAL["configmaps"], NAMESPACE, actor=oracle.ACTOR, verb="create")
+    cluster.registry.create(call, made)
+
+
+async def test_the_whole_of_a_result_may_be_kept_beside_its_job(cluster):
+    made_by_us(cluster, whole_result(a_run(cluster)))
+    assert faults(cluster) == []
+
+
+@pytest.mark.parametrize("changes", [{"immutable": None}, {"data": {"result.json": "[]"}}], ids=str)
+async def test_any_other_object_of_ours_is_seen(cluster, changes):
+    made_by_us(cluster, whole_result(a_run(cluster), **changes))
     assert faults(cluster) == ["S5"]
 
 

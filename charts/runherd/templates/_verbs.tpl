@@ -13,7 +13,7 @@
   verbs: [get]
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [patch]
+  verbs: [create, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list]

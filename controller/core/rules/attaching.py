@@ -7,7 +7,7 @@ both Jobs. It never writes on the Job that does the work: that is `relabelling`'
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from controller.core import admission, attachments, fitting, orphans, result
+from controller.core import admission, attachments, orphans, result
 from controller.core.actions import Plan, ReadResult, TellJob, answer_mark
 from controller.core.attachments import Target
 from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason, Status
@@ -22,6 +22,9 @@ _UNSEEN_AGAIN_SECONDS: Final = 60.0
 """Between two looks at a Job that exists but is not in the caches: it has lost the labels we watch by."""
 _UNFINISHED_AGAIN_SECONDS: Final = 2.0
 """After an answer that is older than what is known already."""
+
+_COPIED: Final = (Status.SESSION_ID, Status.MODEL, Status.RESULT_REF)
+"""The whole of a result is kept once, and goes with the Job that did the work."""
 
 
 class _Ending(NamedTuple):
@@ -152,7 +155,7 @@ def _end(run: Run, on: Target, answer: Answer, now: Now, policy: Policy) -> Plan
         said = f"Job {on.name}, on which this run continued, has ended; its result can't be read."
         found = result.cut_off(run.job, Standing(job.phase, reason, said), ErrorCode.ADAPTER_FAILED)
     found.phase, found.reason = job.phase, reason
-    told = {name: job.status[name] for name in (Status.SESSION_ID, Status.MODEL) if name in job.status}
+    told = {name: job.status[name] for name in _COPIED if name in job.status}
     said = job.status.get(Status.MESSAGE, "") or f"Ended as Job {on.name} did, on which it continued."
     return _conclude(run, _Ending(Standing(job.phase, reason, said), found, told), now, policy)
 
@@ -166,8 +169,8 @@ def _end_without(run: Run, on: Target, now: Now, policy: Policy) -> Plan:
 
 def _conclude(run: Run, ending: _Ending, now: Now, policy: Policy) -> Plan:
     job, on, standing = run.job, attachments.target(run.job), ending.standing
-    told = {Status.RESULT: fitting.fit(ending.result), Status.ATTACHED_PHASE: standing.phase}
-    patch = publishing.patch(run, standing, now, policy, why="copy", extra={**ending.told, **told})
+    told = {**ending.told, Status.ATTACHED_PHASE: standing.phase}
+    patch = publishing.patch(run, standing, now, policy, why="copy", extra=told, ended=ending.result)
     note = f"{standing.phase}/{standing.reason}: {standing.message}"
     warning = standing.phase is not Phase.SUCCEEDED
     event = TellJob(job.namespace, job.name, job.uid, "ResultRecorded", note, warning=warning)

@@ -1,15 +1,35 @@
-"""Ends a run: once its Job is over and its log is read, terminal phase and result are written, once."""
+"""Ends a run: once its Job is over and its log is read, terminal phase and result are written, once.
+
+What the annotation has no room for is put where it has before that; but no run waits for ever for its whole
+result to be taken in.
+"""
 
 from dataclasses import replace
+from typing import Final
 
-from controller.core import admission, attachments, cursor, facts, fitting, lifecycle, result, verdict
-from controller.core.actions import Plan, ReadPods, TellJob
-from controller.core.contract import TERMINAL, Phase, Status
+from controller.core import (
+    admission,
+    attachments,
+    contract,
+    cursor,
+    facts,
+    fitting,
+    lifecycle,
+    result,
+    verdict,
+)
+from controller.core.actions import PatchJob, Plan, ReadPods, StoreResult, TellJob
+from controller.core.contract import TERMINAL, Phase, Status, keys_of
 from controller.core.model import Job, Now
 from controller.core.rules import keeping, publishing, retiring
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Attempt, Policy, Run, Snapshot, Standing
 from controller.core.transcript import AttemptLog, LogState
+
+STORE_SECONDS: Final = 120.0
+"""So long a ConfigMap that fails is waited for, by the monotonic clock."""
+_JUST_FAILED_SECONDS: Final = 5.0
+"""So soon after a further failure the result is written without: if that fails too, it is the API server."""
 
 
 def conclude(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -82,13 +102,43 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     if attempt is not None and (log is None or not log.seen.lines):
         log = cursor.restored(run.job, attempt.uid) or log
     finding = verdict.conclude(run, log)
-    extra = {
-        Status.RESULT: fitting.fit(result.document(run, known, log, finding)),
-        Status.FACTS: facts.encode(known),
-    }
+    ended = result.document(run, known, log, finding)
     standing = Standing(finding.phase, finding.reason, finding.message)
-    patch = publishing.patch(run, standing, now, policy, why="result", extra=extra)
-    return Plan((patch, _told(run.job, finding)), marks=_marks(run))
+    extra = {Status.FACTS: facts.encode(known), Status.RESULT_REF: f"configmap/{_store_name(run.job)}"}
+    patch = publishing.patch(run, standing, now, policy, why="result", extra=extra, ended=ended)
+    actions = (*_kept(run, patch, ended, now, policy), _told(run.job, finding))
+    return Plan(actions, marks=_marks(run))
+
+
+def _kept(
+    run: Run, patch: PatchJob, ended: result.Result, now: Now, policy: Policy
+) -> tuple[StoreResult | PatchJob | TellJob, ...]:
+    """The terminal patch, and before it what keeps the whole of a result that had to be cut for it."""
+    job, keys, whole = run.job, keys_of(policy.domain), fitting.whole(ended)
+    ref = keys.status(Status.RESULT_REF)
+    alone = replace(patch, annotations={key: text for key, text in patch.annotations.items() if key != ref})
+    if patch.annotations.get(keys.status(Status.RESULT)) in (None, whole):
+        return (alone,)
+    if (why := _unkept(run, now)) is not None:
+        said = f"What did not fit into {keys.status(Status.RESULT)} is kept nowhere else: {why}"
+        return TellJob(job.namespace, job.name, job.uid, "ResultCut", said, warning=True), alone
+    labels = {keys.run_id: job.ids.run, keys.agent_id: job.ids.agent}
+    digest = contract.sha256(whole.encode())
+    store = StoreResult(job.namespace, _store_name(job), job.name, job.uid, whole, digest, labels)
+    return store, patch
+
+
+def _store_name(job: Job) -> str:
+    return f"run-{job.uid}"
+
+
+def _unkept(run: Run, now: Now) -> str | None:
+    """Why the whole of the result will not be kept; None if it may be."""
+    found = run.unkept
+    if found is None:
+        return None
+    given_up = found.at >= found.since + STORE_SECONDS and now.mono < found.at + _JUST_FAILED_SECONDS
+    return found.why if found.final or given_up else None
 
 
 def _told(job: Job, finding: verdict.Finding) -> TellJob:

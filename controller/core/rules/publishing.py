@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from controller.core import cursor, diagnosis, facts, fitting, lifecycle, redaction, result
+from controller.core import cursor, diagnosis, facts, fitting, lifecycle, redaction, room
 from controller.core.actions import PatchJob
 from controller.core.contract import LIVE, SCHEMA, TERMINAL, Phase, Status, clip, keys_of, rfc3339
 from controller.core.model import Job, Now
+from controller.core.result import Result
 from controller.core.snapshot import Policy, Run, Standing
 from controller.core.spans import tree
 from controller.core.transcript import AgentLog, AttemptLog
@@ -24,20 +25,24 @@ def patch(  # noqa: PLR0913 — one keyword for each part of a Job that may be w
     *,
     why: str,
     extra: Mapping[str, str | None] | None = None,
+    ended: Result | None = None,
     spec: Mapping[str, bool | int | None] | None = None,
     template_labels: Mapping[str, str] | None = None,
 ) -> PatchJob:
-    """The patch that makes the Job say where its run stands, with everything that rides along."""
+    """The patch that makes the Job say where its run stands, with everything that rides along.
+
+    `ended`: its result, written as large as there is room for it; once: what a host may have read stays.
+    """
     wanted = {
         **_standing(run.job, standing, now, policy),
         **_riders(run, standing, now, policy),
         **(extra or {}),
     }
-    if Status.RESULT in run.job.status:
-        wanted.pop(Status.RESULT, None)  # Once per Job: what a host may have read is never replaced.
     changed = {name: value for name, value in wanted.items() if run.job.status.get(name) != value}
     changed = {**dict.fromkeys(run.job.leftovers), **changed}
     keys = keys_of(policy.domain)
+    if ended is not None and Status.RESULT not in run.job.status:
+        changed[Status.RESULT] = fitting.fit(ended, room.for_result(run, changed, now, keys))
     return PatchJob(
         namespace=run.job.namespace,
         name=run.job.name,
@@ -57,12 +62,11 @@ def closing(  # noqa: PLR0913 — as `patch`
     policy: Policy,
     *,
     why: str,
-    ended: result.Result,
+    ended: Result,
     extra: Mapping[str, str | None] | None = None,
 ) -> PatchJob:
     """The patch that ends a run without a pod of its own: it has its result, and nobody can start it."""
-    told = {Status.RESULT: fitting.fit(ended), **(extra or {})}
-    return patch(run, standing, now, policy, why=why, extra=told, spec={"parallelism": 0})
+    return patch(run, standing, now, policy, why=why, extra=extra, ended=ended, spec={"parallelism": 0})
 
 
 def identity(run: Run) -> dict[str, str]:

@@ -244,6 +244,12 @@ def test_when_its_job_has_ended_the_result_is_read():
     assert found.marks == (answer_mark(uid_of("live")),)
 
 
+def test_where_the_whole_of_its_result_is_is_told_too():
+    told = {Status.RESULT_REF: f"configmap/run-{uid_of('live')}"}
+    found = attaching.accompany(answered(served("r-next", **ENDED, notes=told), attached()), now(), POLICY)
+    assert status(patch_of(found), Status.RESULT_REF) == told[Status.RESULT_REF]
+
+
 def test_one_read_is_enough_for_all_that_are_attached():
     seen = make_snapshot(served("r-next", **ENDED), attached(), attached("twin", decision="duplicate"))
     reads = [a for a in reconcile(seen, now(), POLICY).actions if isinstance(a, ReadResult)]

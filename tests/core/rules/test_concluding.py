@@ -1,14 +1,15 @@
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 
 from controller.core import cursor, facts
-from controller.core.actions import PatchJob, ReadPods, TellJob
+from controller.core.actions import PatchJob, ReadPods, StoreResult, TellJob
 from controller.core.contract import SECOND, Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.rules import concluding
-from controller.core.snapshot import Export, Facts, Run
+from controller.core.snapshot import Export, Facts, Run, Unkept
 from controller.core.transcript import AgentLog, LogState
 from tests.core.builders import (
     KEYS,
@@ -17,7 +18,9 @@ from tests.core.builders import (
     TRACED,
     exited,
     make_attempt,
+    make_claim,
     make_ended_pod,
+    make_finished_seen,
     make_ids,
     make_job,
     make_log,
@@ -59,6 +62,59 @@ def test_phase_and_result_are_one_patch():
     assert (patch_of(plan).version, patch_of(plan).why) == ("7", "result")
     (told,) = [action for action in plan.actions if isinstance(action, TellJob)]
     assert (told.reason, told.warning) == ("ResultRecorded", False)
+
+
+# ── A result that is too big ─────────────────────────────────────────────────────────────────────
+
+BIG = make_over(log=make_log(seen=make_finished_seen(claim=make_claim(text="y" * 40_000))))
+REF = f"configmap/run-{BIG.job.uid}"
+
+
+def unkept(at, *, since=None, final=False):
+    return replace(BIG, unkept=Unkept("quota", at if since is None else since, at, final))
+
+
+def test_the_whole_of_a_result_that_is_cut_is_kept_before_it_is_referred_to():
+    store, patch, _ = conclude(BIG).actions
+    assert isinstance(store, StoreResult)
+    assert (store.name, store.job_name, store.job_uid) == (f"run-{BIG.job.uid}", "run-1", BIG.job.uid)
+    assert store.labels == {KEYS.run_id: "r-run-1", KEYS.agent_id: "a-1"}
+    assert patch.annotations[KEYS.status(Status.RESULT_REF)] == REF
+    found = json.loads(patch.annotations[KEYS.status(Status.RESULT)])
+    assert found["sha256"] == store.sha256 == hashlib.sha256(store.text.encode()).hexdigest()
+    assert json.loads(store.text)["summary"] == "y" * 40_000
+
+
+def test_a_result_that_fits_is_kept_nowhere_else():
+    plan = conclude(make_over())
+    assert [type(action) for action in plan.actions] == [PatchJob, TellJob]
+    assert status(plan, Status.RESULT_REF) is None
+
+
+def test_where_nothing_has_left_the_annotation_but_what_nobody_has_there_is_no_whole():
+    lost = make_over(log=make_log(seen=make_finished_seen(claim=make_claim(raw=b""))))
+    plan = conclude(lost)
+    assert [type(action) for action in plan.actions] == [PatchJob, TellJob]
+    assert json.loads(status(plan, Status.RESULT))["truncated"] == ["resultJson"]
+
+
+@pytest.mark.parametrize(
+    ("run", "kept"),
+    [
+        pytest.param(unkept(50.0), True, id="it failed once"),
+        pytest.param(unkept(99.0, since=0.0), True, id="it has failed for less than two minutes"),
+        pytest.param(unkept(99.0, since=-30.0), False, id="it has for longer, and just now"),
+        pytest.param(unkept(90.0, since=-300.0), True, id="and a moment ago, so that it may be tried again"),
+        pytest.param(unkept(0.0, final=True), False, id="it is refused"),
+    ],
+)
+def test_a_run_waits_for_its_whole_result_to_be_kept_but_not_for_ever(run, kept):
+    plan = conclude(run)
+    assert any(isinstance(action, StoreResult) for action in plan.actions) is kept
+    assert (status(plan, Status.RESULT_REF) == REF) is kept
+    told = [a.note for a in plan.actions if isinstance(a, TellJob) and a.reason == "ResultCut"]
+    assert bool(told) is not kept
+    assert json.loads(status(plan, Status.RESULT))["truncated"] == ["resultJson", "summary"]
 
 
 def test_a_failure_is_told_as_a_warning():

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from controller.core.contract import Phase, Reason, Status
+from controller.core.result import Result
 from controller.core.rules import publishing
 from controller.core.snapshot import Standing
 from controller.core.transcript import AgentLog
@@ -91,7 +92,7 @@ def test_who_waits_has_no_heartbeat(phase):
 
 def test_a_written_result_is_never_replaced():
     run = make_run(make_job(result=True))
-    assert Status.RESULT not in written(run, COMPLETED, extra={Status.RESULT: "{}"})
+    assert Status.RESULT not in written(run, COMPLETED, ended=Result(phase="Succeeded", reason="Completed"))
 
 
 def test_a_message_is_one_line_of_a_kilobyte():
