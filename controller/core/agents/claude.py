@@ -231,7 +231,8 @@ class ClaudeFold:
         return False
 
     def _result(self, at: int, line: bytes, event: events.Result) -> bool:
-        if event.parent_tool_use_id:
+        # Every event of the agent's own names its session; what knows none was printed by something else.
+        if event.parent_tool_use_id or (self._session.id and not event.session_id):
             return True
         self._session.end(word(event.session_id), claim_of(at, line, event))
         self._retrying = ""
