@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
+from controller.core import redaction
 from controller.core.contract import LOG_CURSOR_MAX, Status
 from controller.core.model import Job
 from controller.core.transcript import AgentLog, AttemptLog, Checkpoint, Claim, LogState, ModelUsage, Place
@@ -118,9 +119,13 @@ def encode(log: AttemptLog) -> str:
         found.seen.tail = ""  # the claim's own words are better ones
     _clip(found, found.seen, "tail")
     waiting = list(LEAVING)
-    while len(text := msgspec.json.encode(found)) > LOG_CURSOR_MAX and waiting:
+    while len((text := _json(found)).encode()) > LOG_CURSOR_MAX and waiting:
         _leave(found, waiting.pop(0))
-    return text.decode()
+    return text
+
+
+def _json(found: _Cursor) -> str:
+    return redaction.hidden_json(msgspec.json.encode(found).decode())
 
 
 @lru_cache(maxsize=256)  # a plan asks several times, and the next plan again

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from controller.core import contract, references, wire
+from controller.core import contract, redaction, references, wire
 from controller.core.model import (
     Condition,
     Container,
@@ -331,7 +331,7 @@ def _container(status: wire.ContainerStatus, *, init: bool) -> Container:
         init=init,
         state=kind,
         reason=sys.intern(state.reason or ""),
-        message=state.message or "",
+        message=redaction.without_command(state.message or ""),
         exit_code=state.exitCode,
         signal=state.signal,
         started_at=_at(state.startedAt),

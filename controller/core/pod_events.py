@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from controller.core import wire
+from controller.core import redaction, wire
 from controller.core.agents import words
 from controller.core.contract import clip, instant
 from controller.core.model import PodEvent
@@ -44,7 +44,7 @@ def _event(raw: bytes) -> PodEvent | None:
     first = _first_of(found.firstTimestamp, found.eventTime)
     return PodEvent(
         reason=sys.intern(clip(found.reason, _REASON_MAX)),
-        message=clip(words.shown(found.message), _SAID_MAX),
+        message=clip(words.shown(redaction.without_command(found.message)), _SAID_MAX),
         container=about["name"] if about else "",
         init=bool(about and about["kind"] == "initC"),
         first_at=first,

@@ -52,8 +52,11 @@ _CONTEXTS: Final = tuple(
         ("://", r"([\w-]{20,256})(?=@)"),
         (
             "authorization",
-            _IS
-            + r"""\\{0,3}["']?(?:(?:bearer|basic|digest|token|apikey)[ \t]{1,4})?([^\s"'\\][^\n"'\\]*+)""",
+            _IS + r"""\\{0,3}["']?(?:bearer|basic|digest|token|apikey)[ \t]{1,4}([^\s"'\\][^\n"'\\]*+)""",
+        ),
+        (
+            "authorization",
+            _IS + r"""\\{0,3}["']?(?=[^\s"'\\]{0,512}?[\d_~+/=-])([^\s"'\\][^\n"'\\]*+)""",
         ),
         ("cookie", r"""["']?[ \t]{0,4}:[ \t]{0,4}["']?([^\s"'\\][^\n"'\\]*+)"""),
         ("bearer ", r""" {0,3}(?=[^\s'"]{0,512}?(?:[\d_~+/=-]|\.\w))([^\s'"]{6,})"""),
@@ -107,6 +110,9 @@ _BLOCK: Final = re.compile(
 _BODY: Final = re.compile(r"\s*[A-Za-z0-9+/=]{40,}\s*")
 _LAST: Final = re.compile(r"\s*[A-Za-z0-9+/=]*\s*")
 
+_EXEC: Final = 'exec: "'
+_COMMAND: Final = re.compile(r'exec: "((?:[^"\\\s]|\\.)*+\s(?:[^"\\]|\\.)*+)"')
+
 _SAID: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+")(\s*:)?', re.DOTALL)
 _SECRET_NAME: Final = re.compile(
     "|".join(["authorization$", "cookie$", *(f"{word}{more}$" for word, more in _NAMES.items())])
@@ -133,6 +139,16 @@ def without_keys(text: str) -> str:
         return text
     *before, after = _END.split(_BLOCK.sub(HIDDEN, text))
     return "".join(f"{_without_rest(part)}{HIDDEN}" for part in before) + after
+
+
+def without_command(text: str) -> str:
+    """What a container runtime says of a program, without one that is a whole command line.
+
+    A command that was written as one string holds what its words hold, a prompt too.
+    """
+    for command in {found[1] for found in _COMMAND.finditer(text)} if _EXEC in text else ():
+        text = text.replace(command, HIDDEN)
+    return text
 
 
 def hidden_json(text: str) -> str:

@@ -247,7 +247,7 @@ def _say_identity(found: Result, job: Job, log: AttemptLog | None) -> None:
 
 
 def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
-    found.summary = words.shown(seen.claim.text) if seen.claim and seen.claim.text else seen.tail
+    found.summary = words.shown(seen.claim.text if seen.claim and seen.claim.text else seen.tail)
     said = format_of(job.wishes.output)
     if not said.reports:
         return

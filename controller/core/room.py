@@ -148,8 +148,8 @@ class _Crowd:
 
     def squeezed(self) -> PatchJob:
         """The patch with as much as there is room for; of the spec it asks the same."""
-        harmless = {key: text for key, text in self._notes.items() if self._growth[key] <= 0}
         self._leave_history()
+        harmless = {key: text for key, text in self._notes.items() if self._growth[key] <= 0}
         for name in _CAN_WAIT:
             self._leave(name)
         for name in _MAKES_ROOM:

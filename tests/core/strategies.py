@@ -530,11 +530,14 @@ def policies(draw):
 
 
 def _calm(run):
-    """Nothing of a run that waits has ever run, all pods and logs have been read, all objects asked for."""
+    """Nothing of a run that waits has ever run, pods, logs and Events are read, all objects asked for."""
     answers = {owned: replace(run.owned.get(owned, _ADOPTED), at=NOW.mono) for owned in run.job.owned}
     run = replace(run, owned=answers)
     if not admission.is_waiting(run.job):
-        return replace(run, pods_read_at=1e9, logs=tuple(replace(log, read_at=1e9) for log in run.logs))
+        about = (run.job.uid, *(pod.uid for pod in run.pods))
+        heard = {uid: replace(run.heard.get(uid, Heard((), 0)), at=1e9, tries=2) for uid in about}
+        logs = tuple(replace(log, read_at=1e9) for log in run.logs)
+        return replace(run, pods_read_at=1e9, logs=logs, heard=heard)
     status = {name: text for name, text in run.job.status.items() if name != Status.FACTS}
     return Run(replace(run.job, status=status, active=0), export=run.export, owned=answers)
 

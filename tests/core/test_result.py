@@ -232,7 +232,7 @@ def test_numbers_that_nobody_can_mean_are_unknown():
 
 def test_a_summary_obeys_no_terminal():
     found = read(make_over(log=said(text="\x1b[31mred\x00\x07\n\tdone \ud800")))
-    assert found["summary"] == "[31mred\n\tdone ?"
+    assert found["summary"] == "red\n\tdone "
 
 
 SIZES = st.sampled_from([0, 1, 300, 9_000, 40_000])
@@ -310,13 +310,13 @@ def test_credentials_are_hidden_wherever_the_agent_may_have_put_them():
     claim = make_claim(raw=raw.encode(), text=f"use {KEY}", stop_reason=KEY, models=models)
     seen = make_finished_seen(claim=claim, session_id=KEY, model=KEY)
     ended = exited(message=f"my last words are {KEY}\n")
-    text = result.fit(whole(make_over(log=make_log(seen=seen), containers=(ended,))))
+    text = fitting.fit(whole(make_over(log=make_log(seen=seen), containers=(ended,))))
     found = json.loads(text)
     assert "Zq7Lm2" not in text
     assert '"short"' not in text
     assert found["summary"] == found["resultJson"]["result"] == "use [redacted]"
     assert found["pod"]["message"] == "my last words are [redacted]"
-    assert '"n": 1.5' in text, "numbers stay as they came"
+    assert '"n":1.5' in text, "numbers stay as they came"
 
 
 def test_a_failure_hides_credentials_in_its_message():

@@ -243,7 +243,7 @@ async def test_runs_that_rest_are_no_part_of_the_work():
         world.see_job("later")
         await asyncio.sleep(100)
         assert phase_of(world, "later") is Phase.STARTING
-        assert len(world.cluster.calls) <= calls + 4
+        assert len(world.cluster.calls) <= calls + 5, "its pod never comes: Events are asked for once"
 
 
 @virtual

@@ -15,7 +15,7 @@ from controller.kube.api import Kube
 from devcluster.fake import FakeCluster, Options, Refusal
 from tests.engine.readers import Pods, following
 
-RESULT = b'{"type":"result","subtype":"success","is_error":false,"result":"Done."}'
+RESULT = b'{"type":"result","session_id":"5e55","subtype":"success","is_error":false,"result":"Done."}'
 INIT = b'{"type":"system","subtype":"init","session_id":"5e55","model":"m","tools":[]}'
 
 

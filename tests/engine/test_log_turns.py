@@ -46,7 +46,7 @@ async def test_what_has_no_stream_is_read_every_few_seconds_and_says_its_news_li
             for pod in pods:
                 kubelet.write(pod, b"more")
             await asyncio.sleep(POLL_EVERY + 1)
-        assert {seen.of(pod).seen.lines for pod in pods} >= {1}
+        assert min(seen.of(pod).seen.lines for pod in pods) >= 6, "counters are told now and then"
         assert seen.lines == 100, "each line once"
         assert [seen.of(pod).works for pod in pods] == [True] * 10
         assert [seen.of(pod).streaming for pod in pods] == [True] * 4 + [False] * 6

@@ -176,8 +176,8 @@ async def test_no_prompt_and_no_credential_is_anywhere(played):
     assert found == set()
 
 
-async def test_what_an_agent_answered_is_in_its_result_and_nowhere_else(played):
-    assert {where for where, text in places(played) if ANSWER in text} == set()
+async def test_what_an_agent_answered_is_in_its_result_and_the_checkpoint_for_it_and_nowhere_else(played):
+    assert {where for where, text in places(played) if ANSWER in text} == {Status.LOG_CURSOR}
     assert played.result("success")["summary"] == f"{ANSWER}result [redacted] [redacted]"
     assert played.result("success")["resultJson"]["result"] == f"{ANSWER}result [redacted] [redacted]"
     assert played.result("truncated")["summary"].endswith(f"{ANSWER}text\nAPI_KEY=[redacted]\n[redacted]")

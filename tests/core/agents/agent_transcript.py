@@ -7,6 +7,7 @@ from controller.core.agents.fold import fold_for
 from controller.core.contract import OUTPUT_CLAUDE
 
 DATA = Path(__file__).parents[2] / "data"
+RECORDED = DATA / "claude"
 OPENCODE = "cli-1.18.33"
 
 

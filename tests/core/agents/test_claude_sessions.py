@@ -65,7 +65,7 @@ def test_what_only_looks_like_a_result_is_none(transcript, line):
 
 
 def test_a_type_that_comes_twice_is_its_last_as_for_any_reader_of_json(transcript):
-    line = b'{"type":"user","subtype":"success","is_error":false,"type":"result"}'
+    line = b'{"type":"user","subtype":"success","is_error":false,"session_id":"mine","type":"result"}'
     assert transcript.say(init("mine"), line).claim.subtype == "success"
 
 

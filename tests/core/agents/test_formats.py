@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from controller.core import facts, result, verdict
+from controller.core import facts, fitting, result, verdict
 from controller.core.agents.fold import FORMATS, format_of
 from controller.core.contract import (
     OUTPUT_BY_ADAPTER,
@@ -71,7 +71,7 @@ def test_nothing_that_was_said_is_no_success_where_a_word_is_promised():
 
 
 def test_a_result_of_opencode_says_what_it_told_and_nothing_else():
-    said = json.loads(result.fit(found(OUTPUT_OPENCODE, opencode_lines("tools"))))
+    said = json.loads(fitting.fit(found(OUTPUT_OPENCODE, opencode_lines("tools"))))
     assert said["sessionId"] == json.loads(opencode_lines("tools")[0])["sessionID"]
     assert said["summary"] == "One command said hello, the other one failed."
     assert (said["numTurns"], said["toolCalls"], said["stopReason"]) == (4, 3, "stop")
@@ -100,7 +100,7 @@ def test_what_a_resumed_run_used_is_the_runs_or_the_sessions(output, lines, basi
 @pytest.mark.parametrize("exit_code", [0, 3])
 def test_of_any_program_the_exit_code_decides_and_its_last_lines_are_the_summary(exit_code):
     lines = [b"x" * 40 for _ in range(90)] + [b"10%\r90%\rfailed: \x1b[31mpassword=hunter2\x1b[0m", b"bye"]
-    said = json.loads(result.fit(found(OUTPUT_TEXT, lines, exit_code)))
+    said = json.loads(fitting.fit(found(OUTPUT_TEXT, lines, exit_code)))
     assert said["summary"].split("\n")[-3:] == ["x" * 40, "failed: password=[redacted]", "bye"]
     assert len(said["summary"].split("\n")) == 20
     assert (said["exitCode"], said["log"]["lines"]) == (exit_code, 92)
