@@ -146,8 +146,12 @@ def annotations(world):
 
 
 def places(world):
-    """Everything that the controller has written or said: name of the place -> text. No results."""
-    yield from ((key, value) for key, value in annotations(world) if key != Status.RESULT)
+    """Everything that the controller has written or said: name of the place -> text.
+
+    But for results, and the checkpoints that they can be made from: what an agent answered is theirs.
+    """
+    theirs = (Status.RESULT, Status.LOG_CURSOR)
+    yield from ((key, value) for key, value in annotations(world) if key not in theirs)
     ours = [write.object for write in world.cluster.history if write.actor == oracle.ACTOR]
     yield "labels", json.dumps([written["metadata"].get("labels") for written in ours])
     yield "events", repr([world.events(name) for name in RUNS])
@@ -176,8 +180,8 @@ async def test_no_prompt_and_no_credential_is_anywhere(played):
     assert found == set()
 
 
-async def test_what_an_agent_answered_is_in_its_result_and_the_checkpoint_for_it_and_nowhere_else(played):
-    assert {where for where, text in places(played) if ANSWER in text} == {Status.LOG_CURSOR}
+async def test_what_an_agent_answered_is_in_its_result_and_nowhere_else(played):
+    assert {where for where, text in places(played) if ANSWER in text} == set()
     assert played.result("success")["summary"] == f"{ANSWER}result [redacted] [redacted]"
     assert played.result("success")["resultJson"]["result"] == f"{ANSWER}result [redacted] [redacted]"
     assert played.result("truncated")["summary"].endswith(f"{ANSWER}text\nAPI_KEY=[redacted]\n[redacted]")
@@ -189,6 +193,13 @@ async def test_results_are_without_credentials_and_prompts(played):
     results = {name: played.said(name, Status.RESULT) for name in RUNS}
     assert {name for name, text in results.items() if HUSH in text} == set()
     assert {name for name, text in results.items() if PROMPT in text} == {"refused"}
+
+
+async def test_checkpoints_hold_no_more_than_results_do(played):
+    cursors = [text for key, text in annotations(played) if key == Status.LOG_CURSOR and text]
+    assert cursors
+    assert [text for text in cursors if HUSH in text] == []
+    assert all(f"{PROMPT}refused" in text for text in cursors if PROMPT in text)
 
 
 async def test_what_was_hidden_is_told_as_hidden(played):
