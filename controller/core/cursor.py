@@ -37,6 +37,7 @@ class _Place(Struct, omit_defaults=True):
     after: Count = 0
     oldest: Count = 0
     mark: str = ""
+    gap: bool = False
 
 
 class _Model(Struct, array_like=True):
@@ -79,6 +80,7 @@ class _Seen(Struct, omit_defaults=True, rename="camel"):
     tasks_live: Count = 0
     assistant_lines: Count = 0
     assistant_error: str = ""
+    headless: bool = False
     unanswered: bool = False
     retrying: str = ""
     retries: Count = 0
@@ -109,7 +111,7 @@ _DECODER: Final = msgspec.json.Decoder(_Cursor)
 
 def encode(log: AttemptLog) -> str:
     """What is known of this log, as JSON of at most LOG_CURSOR_MAX bytes; empty if nothing was read of it."""
-    if log.place is None or not log.seen.lines:
+    if log.place is None or not log.seen.lines or log.seen.unsettled:
         return ""
     found = _Cursor(VERSION, log.pod_uid, _wire(_Place, log.place), _wire(_Seen, log.seen))
     if (claim := log.seen.claim) is not None:
@@ -153,12 +155,14 @@ def restored(job: Job, pod_uid: str) -> AttemptLog | None:
     """A log that can't be read any more, as far as the checkpoint knows it."""
     if (found := of(job, pod_uid)) is None:
         return None
-    return AttemptLog(pod_uid, state_without_end(found.seen, gap=False), found.seen, place=found.place)
+    state = state_without_end(found.seen, gap=found.place.gap)
+    return AttemptLog(pod_uid, state, found.seen, place=found.place)
 
 
 def state_without_end(seen: AgentLog, *, gap: bool) -> LogState:
     """Of a log that went before its end was seen: only the agent's own closing word makes it whole."""
-    if seen.claim is not None and not seen.turn_open and not gap:
+    lost = gap or seen.headless
+    if seen.claim is not None and not seen.turn_open and not seen.tasks_live and not lost:
         return LogState.COMPLETE
     return LogState.TRUNCATED if seen.lines else LogState.MISSING
 
@@ -167,6 +171,15 @@ def is_behind(job: Job, log: AttemptLog) -> bool:
     """More of this log was known once: it is being read again. What is written must not go back."""
     found = of(job, log.pod_uid)
     return found is not None and log.seen.lines <= found.seen.lines
+
+
+def knows_more(job: Job, pod_uid: str, log: AttemptLog | None) -> bool:
+    """Whether the checkpoint saw more of this log than could be read of it now."""
+    if (found := of(job, pod_uid)) is None:
+        return False
+    if log is None or not log.seen.lines:
+        return True
+    return log.state is not LogState.COMPLETE and log.seen.lines < found.seen.lines
 
 
 def _claim(found: _Cursor) -> Claim | None:

@@ -90,6 +90,10 @@ class AgentLog:
     assistant_lines: int = 0
     assistant_error: str = ""
     """Category of the newest error that the agent put on an assistant message."""
+    unsettled: bool = False
+    """Whose lines come next is not certain: a checkpoint would not know how to go on."""
+    headless: bool = False
+    """The agent was at work before the first line: its beginning is missing."""
     unanswered: bool = False
     """The newest message of the main agent has no tokens of output: the model never answered."""
     retrying: str = ""
@@ -147,6 +151,8 @@ class Place:
     """The oldest timestamp from the anchor on."""
     mark: str
     """Tells the last line with the newest timestamp from others, in every process alike."""
+    gap: bool = False
+    """Lines before it may be missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,12 +290,16 @@ def _broke_off(seen: Evidence) -> bool:
 
 
 def _agent_said(seen: Evidence) -> Finding | None:
-    if not format_of(seen.job.wishes.output).reports:
+    said = format_of(seen.job.wishes.output)
+    if not said.reports:
         return None
     if (own := _own_failure(seen.seen)) is not None:
         return own
     if seen.seen.claim is None or _exit_code(seen) != 0:
         return None
+    if said.closes_turns and seen.seen.turn_open and seen.log is not LogState.COMPLETE:
+        lost = "The agent reported success, and its log breaks off in a later turn."
+        return Finding(Reason.TRUNCATED_OUTPUT, lost)
     return Finding(Reason.COMPLETED, _completed(seen.seen))
 
 

@@ -151,7 +151,8 @@ class Reader:
             idle = idle + 1 if self._seen.lines == before else 0
             self._means.observer.log_read("polled" if turn.way is Way.POLL else "ended")
             if turn.way is Way.LAST:
-                self._finish(LogState.TRUNCATED if self._log.gap else LogState.COMPLETE)
+                lost = self._log.gap or self._fold.seen().headless
+                self._finish(LogState.TRUNCATED if lost else LogState.COMPLETE)
                 return
             if turn.way.follows and not self._wish.ended:
                 # Usually the container has ended too, and word of it is on its way.

@@ -14,7 +14,7 @@ is not there any more, the log was rotated and nobody can tell what was lost: `g
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -145,7 +145,8 @@ class ContainerLog:
     @property
     def place(self) -> Place | None:
         """How far it has been read; None before the first line."""
-        return self._place.read()
+        place = self._place.read()
+        return replace(place, gap=self.gap) if place is not None and self.gap else place
 
     async def goes_on(self, place: Place) -> bool:
         """Starts at a place that was reached once, if the log's beginning is not there any more.
@@ -163,6 +164,7 @@ class ContainerLog:
         self._place = _Place(
             place.first, place.newest, place.same, place.after, place.oldest, mark=place.mark
         )
+        self._lost = place.gap
         return True
 
     @property

@@ -86,3 +86,15 @@ async def test_of_a_log_that_is_gone_the_checkpoint_is_what_is_known(lines, says
     begun = cursor.decode(cursor.encode(await read(Kubelet(lines[:stopped]))))
     log = await read(Kubelet(lines, says=says), begun)
     assert (log.state, log.seen.lines, log.seen.session_id) == (state, stopped, begun.seen.session_id)
+
+
+async def test_what_was_lost_once_stays_lost_over_restarts(lines):
+    begun = cursor.decode(cursor.encode(await read(Kubelet(lines[:10]))))
+    second = await read(Kubelet(lines[:20], first=15), begun)
+    third = await read(Kubelet(lines, first=19), cursor.decode(cursor.encode(second)))
+    assert (second.state, third.state) == (LogState.TRUNCATED, LogState.TRUNCATED)
+
+
+async def test_a_log_that_was_rotated_before_anybody_read_it_is_not_whole(lines):
+    log = await read(Kubelet(lines, first=3))
+    assert (log.state, log.seen.claim is None) == (LogState.TRUNCATED, False)

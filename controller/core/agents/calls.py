@@ -32,8 +32,8 @@ class Calls:
         self._live: set[str] = set()
         self._nameless = begun.tasks_live
         """Tasks that an earlier process knew as live; their ids are not known."""
-        self._over: set[str] = set()
-        """Ids of those of them that have ended."""
+        self._met: set[str] = set()
+        """Ids of tasks whose start or end was seen: an end of them is none of a nameless one."""
         self._told = False
         """The agent itself lists its live tasks: starts and ends need not be counted any more."""
 
@@ -79,6 +79,8 @@ class Calls:
 
     def task_started(self, task_id: str, call_id: str, subagent: str, *, background: bool) -> None:
         """A task began. `subagent`: its type, empty if the task is none (a shell)."""
+        if self._nameless and len(self._met) < CALLS_MAX:
+            self._met.add(task_id)
         if background and not self._told and len(self._live) < CALLS_MAX:
             self._live.add(task_id)
         call = self._find(call_id)
@@ -95,9 +97,9 @@ class Calls:
         """A task ended, and with it the call that started it, if that was for a subagent."""
         if task_id in self._live:
             self._live.discard(task_id)
-        elif self._nameless and task_id not in self._over:
+        elif self._nameless and task_id not in self._met:
             self._nameless -= 1
-            self._over.add(task_id)
+            self._met.add(task_id)
         call = self._find(self._call_of.get(task_id, call_id))
         if call is not None and call.subagent:
             self._in_background.discard(call.id)

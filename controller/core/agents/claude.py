@@ -49,7 +49,7 @@ class ClaudeFold:
         self._limited_until = begun.limited_until
         self._spent = Spending(begun.turns, begun.input_tokens, begun.output_tokens, begun.messages)
         self._calls = Calls(begun)
-        self._unanswered = begun.unanswered
+        self._unanswered, self._headless = begun.unanswered, begun.headless
         self._moments: list[Moment] = []
         self._moments_dropped = begun.dropped
         self._said = Tail(TAIL_BYTES)
@@ -104,6 +104,8 @@ class ClaudeFold:
             tasks_live=calls.live,
             assistant_lines=self._assistant_lines,
             assistant_error=self._assistant_error,
+            unsettled=session.unsettled,
+            headless=self._headless,
             unanswered=self._unanswered,
             retrying=self._retrying,
             retries=self._retries,
@@ -166,6 +168,7 @@ class ClaudeFold:
     def _assistant(self, at: int, event: events.Spoken) -> bool:
         self._opened()
         self._assistant_lines += 1
+        self._headless = self._headless or self._init_at is None  # every turn begins with one
         # A log whose beginning is gone still tells its session, which a host needs to resume it.
         self._session.id = self._session.id or word(event.session_id)
         parent = word(event.parent_tool_use_id)

@@ -32,6 +32,11 @@ class Sessions:
         self._any = False
         """The conversation was cleared: whichever session comes next goes on with it."""
 
+    @property
+    def unsettled(self) -> bool:
+        """Whose the next lines are follows from what was said before; the newest session is not all of it."""
+        return self._any or (self._before is not None and self._before.turn_open)
+
     def owns(self, session: str, *, begins: bool) -> bool:
         """Whether a line of that session is the agent's own. `begins`: a turn begins with it."""
         if not session or session == self.id or not self.id or self._any:

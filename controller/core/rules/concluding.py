@@ -99,8 +99,8 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     log = run.log(attempt.uid) if attempt else None
     if lifecycle.unread(run, log):
         log = _given_up(log)
-    if attempt is not None and (log is None or not log.seen.lines):
-        log = cursor.restored(run.job, attempt.uid) or log
+    if attempt is not None and cursor.knows_more(run.job, attempt.uid, log):
+        log = cursor.restored(run.job, attempt.uid)
     finding = verdict.conclude(run, log)
     ended = result.document(run, known, log, finding)
     standing = Standing(finding.phase, finding.reason, finding.message)

@@ -74,8 +74,12 @@ def identity(run: Run) -> dict[str, str]:
     pod = lifecycle.newest_pod(run)
     log = run.log(pod.uid) if pod else None
     seen = log.seen if log else AgentLog()
-    known = {Status.SESSION_ID: seen.session_id, Status.MODEL: seen.model}
-    return {name: redaction.hidden(value) for name, value in known.items() if value}
+    told = {Status.SESSION_ID: seen.session_id, Status.MODEL: seen.model}
+    known = {name: redaction.hidden(value) for name, value in told.items() if value}
+    if log is not None and cursor.is_behind(run.job, log):
+        # It is being read again: an earlier session than the last is not the one to resume.
+        known = {name: value for name, value in known.items() if name not in run.job.status}
+    return known
 
 
 def _standing(job: Job, standing: Standing, now: Now, policy: Policy) -> dict[str, str | None]:

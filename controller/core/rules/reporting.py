@@ -113,7 +113,12 @@ def _secured_in(seen: Snapshot, run: Run, now: Now) -> tuple[float | None, str]:
     claimed = [log for log in run.logs if log.seen.claim]
     if not claimed or (_knows_facts(run) and all(_knows_claim(run, log) for log in claimed)):
         return None, ""
-    mark = f"claimed:{run.job.uid}"
+    # Another mark for each result that is on the Job: an agent that gives one after the other has none of
+    # them written in less than this time.
+    pod = lifecycle.newest_pod(run)
+    written = cursor.of(run.job, pod.uid) if pod else None
+    claim = written.seen.claim if written else None
+    mark = f"claimed:{run.job.uid}:{claim.at if claim else ''}"
     return _SECURED_AFTER_SECONDS - (now.mono - seen.first_seen(mark, now)), mark
 
 
@@ -125,7 +130,8 @@ def _knows_facts(run: Run) -> bool:
 def _knows_claim(run: Run, log: AttemptLog) -> bool:
     """Whether the cursor has this result; only that of the newest pod is ever written."""
     pod = lifecycle.newest_pod(run)
-    if pod is None or pod.uid != log.pod_uid or log.place is None or cursor.is_behind(run.job, log):
+    known = log.place is None or log.seen.unsettled or cursor.is_behind(run.job, log)
+    if pod is None or pod.uid != log.pod_uid or known:
         return True
     found = cursor.of(run.job, pod.uid)
     claim = found.seen.claim if found else None

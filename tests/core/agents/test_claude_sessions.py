@@ -1,11 +1,15 @@
 """Whose lines count: a program that prints an agent's lines into the log of another takes nothing over."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from controller.core import cursor
 from controller.core.agents.fold import fold_for
 from controller.core.contract import OUTPUT_CLAUDE
+from controller.core.transcript import AttemptLog, LogState
+from tests.core.builders import PLACE
 
 
 def init(session, model="opus"):
@@ -134,3 +138,20 @@ def test_what_the_system_says_of_another_session_counts_for_nothing(transcript, 
     }
     seen = transcript.say(init("mine"), line)
     assert (seen.retries, seen.tasks_live, seen.moments, seen.odd_lines) == (0, 0, (), 1)
+
+
+def test_while_it_is_open_whose_session_goes_on_there_is_no_checkpoint(transcript):
+    guest = transcript.say(init("mine"), says("mine"), init("guest"), result("guest", "a guest's"))
+    assert guest.unsettled
+    assert cursor.encode(AttemptLog("uid", LogState.READING, guest, place=PLACE)) == ""
+    assert not transcript.say(says("mine", id="n")).unsettled
+
+
+def test_after_a_checkpoint_a_task_that_ends_twice_ends_no_other(transcript):
+    begun = replace(transcript.say(init("mine")), tasks_live=1)
+    transcript.fold = fold_for(OUTPUT_CLAUDE, begun)
+    task = {"type": "system", "session_id": "mine", "task_id": "t", "tool_use_id": "u"}
+    started = {"subtype": "task_started", "task_type": "local_bash", "is_backgrounded": False}
+    over = {"subtype": "task_notification", "status": "completed"}
+    changed = {"subtype": "task_updated", "patch": {"status": "completed"}}
+    assert transcript.say(task | started, task | changed, task | over).tasks_live == 1

@@ -93,7 +93,7 @@ def bounded(seen):
         assert len(seen.claim.models) <= MODELS_MAX
     text = cursor.encode(AttemptLog("pod", LogState.READING, seen, place=PLACE))
     assert len(text.encode()) <= LOG_CURSOR_MAX
-    assert (cursor.decode(text) is None) == (not seen.lines)
+    assert (cursor.decode(text) is None) == (not seen.lines or seen.unsettled)
 
 
 def fed(lines):

@@ -28,6 +28,7 @@ from tests.core.builders import (
     make_over,
     make_pod,
     make_run,
+    make_seen,
     make_snapshot,
     make_waiting,
     now,
@@ -290,6 +291,18 @@ def test_a_result_that_only_the_cursor_knows_is_told_and_never_covers_a_failure(
     told = json.loads(status(plan, Status.RESULT))
     assert (told["summary"], told["sessionId"], told["log"]["state"]) == ("Done.", "5e55", "complete")
     assert (told["log"]["lines"], told["numTurns"], "resultJson" in told) == (12, 3, False)
+
+
+def test_a_log_that_was_read_again_in_part_hides_no_result_that_the_cursor_knows():
+    half = make_log(state=LogState.TRUNCATED, seen=make_seen(lines=3))
+    run = replace(gone(0, make_log(place=PLACE)), logs=(half,), pods_read_at=1e9)
+    assert status(conclude(run, at=now(1000)), Status.REASON) == Reason.COMPLETED
+
+
+def test_a_success_whose_log_breaks_off_in_a_later_turn_is_none():
+    spoke = make_log(state=LogState.TRUNCATED, seen=make_finished_seen(turn_open=True))
+    run = replace(make_over(), logs=(spoke,), pods_read_at=1e9)
+    assert status(conclude(run, at=now(1000)), Status.REASON) == Reason.TRUNCATED_OUTPUT
 
 
 def test_a_cursor_without_a_claim_says_that_the_log_was_cut_short():

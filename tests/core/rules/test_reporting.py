@@ -11,8 +11,11 @@ from tests.core.builders import (
     KEYS,
     PLACE,
     POLICY,
+    at,
+    make_claim,
     make_ended_pod,
     make_event,
+    make_finished_seen,
     make_heard,
     make_ids,
     make_job,
@@ -237,6 +240,26 @@ def test_a_log_that_is_being_read_again_takes_nothing_back():
     assert plan.actions[0].why == "heartbeat"
     assert status(plan, Status.LOG_CURSOR) is None
     assert status(plan, Status.PROGRESS) is None
+
+
+def test_a_session_that_is_read_again_does_not_take_the_place_of_a_later_one():
+    run = live(logs=[make_open_log(place=PLACE, session_id="newer")], observed=0)
+    run = noted(run, report(run))
+    again = replace(run, logs=(make_open_log(lines=3, place=PLACE, session_id="older"),))
+    assert status(report(again, now(300)), Status.SESSION_ID) is None
+
+
+def test_an_agent_that_gives_one_result_after_the_other_has_none_of_them_written_at_once():
+    run = live(reason="AgentFinished", phase="Finishing", logs=[make_log(place=PLACE)])
+    seen, written = make_snapshot(run), 0
+    for tick in range(200):
+        mono = 100 + tick / 20
+        later = make_log(place=PLACE, seen=make_finished_seen(claim=make_claim(at=at(88) + tick)))
+        seen = replace(seen, runs=(replace(seen.runs[0], logs=(later,)),))
+        plan = reporting.report(seen, now(mono), POLICY)
+        written += bool(plan.actions)
+        seen = after(seen, plan, now(mono))
+    assert written <= 5, "ten seconds, each result secured after two"
 
 
 # ── Starts that are held up ──────────────────────────────────────────────────────────────────────
