@@ -115,7 +115,7 @@ def encode(log: AttemptLog) -> str:
         return ""
     found = _Cursor(VERSION, log.pod_uid, _wire(_Place, log.place), _wire(_Seen, log.seen))
     if (claim := log.seen.claim) is not None:
-        found.claim = _wire(_Claim, claim)
+        found.claim, found.left_out = _wire(_Claim, claim), list(claim.lost)
         found.claim.models = [_wire(_Model, model) for model in claim.models]
         _clip(found, found.claim, "text")
         found.seen.tail = ""  # the claim's own words are better ones
@@ -186,7 +186,8 @@ def _claim(found: _Cursor) -> Claim | None:
     if found.claim is None:
         return None
     models = tuple(ModelUsage(**_fields(model)) for model in found.claim.models)
-    return Claim(**{**_fields(found.claim), "models": models}, raw=b"")
+    lost = tuple(name for name in ("models", "text") if name in found.left_out)
+    return Claim(**{**_fields(found.claim), "models": models}, raw=b"", lost=lost)
 
 
 def _clip(found: _Cursor, part: Struct, name: str) -> None:

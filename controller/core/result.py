@@ -287,11 +287,16 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
 
 
 def _lost(found: Result, claim: Claim) -> list[str]:
-    """What the agent said and nobody has kept: too long for any place, or nothing that can be read."""
+    """What the agent said and nobody has kept: too long for any place, or nothing that can be read.
+
+    In the order in which things leave a result.
+    """
     # What is no event, but a line of plain text, was never one to be kept.
     was_one = not claim.raw or claim.raw.lstrip()[:1] == b"{"
     lost = ["resultJson"] if found.result_json is None and was_one else []
-    return [*lost, "summary"] if len(claim.text) >= contract.RESULT_STORED_MAX else lost
+    lost += ["modelUsage"] if "models" in claim.lost else []
+    cut = "text" in claim.lost or len(claim.text) >= contract.RESULT_STORED_MAX
+    return [*lost, "summary"] if cut else lost
 
 
 def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:

@@ -64,6 +64,8 @@ class Claim:
     cost_usd: float | None = None
     models: tuple[ModelUsage, ...] = ()
     permission_denials: int | None = None
+    lost: tuple[str, ...] = ()
+    """Parts of it that a checkpoint had no room for: `text`, `models`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ def test_the_longest_words_leave_in_order_and_are_named():
     found = cursor.decode(text).seen
     assert (found.session_id, found.model, found.claim.models, found.claim.text) == (long, "opus", (), "")
     assert (found.claim.stop_reason, found.claim.at) == (long, claim.at)
+    assert set(found.claim.lost) == {"text", "models"}
+    assert cursor.decode(cursor.encode(read(found))).seen == found, "what was lost stays lost"
 
 
 def test_a_checkpoint_is_of_one_pod_only():
@@ -99,6 +101,7 @@ CLAIMS = filled(
     raw=st.just(b"{}"),
     text=st.text(max_size=2000),
     models=MODELS,
+    lost=st.sampled_from([(), ("models",), ("models", "text")]),
     cost_usd=st.none() | st.floats(0, 1e15),
 )
 SEEN = filled(

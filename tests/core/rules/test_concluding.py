@@ -293,6 +293,13 @@ def test_a_result_that_only_the_cursor_knows_is_told_and_never_covers_a_failure(
     assert (told["log"]["lines"], told["numTurns"], "resultJson" in told) == (12, 3, False)
 
 
+def test_what_the_cursor_had_no_room_for_is_named():
+    long = make_log(place=PLACE, seen=make_finished_seen(claim=make_claim(text="word " * 2000)))
+    run = replace(gone(0, long), logs=(), pods=(), pods_read_at=1e9)
+    told = json.loads(status(conclude(run, at=now(1000)), Status.RESULT))
+    assert (len(told["summary"]), told["truncated"]) == (600, ["resultJson", "summary"])
+
+
 def test_a_log_that_was_read_again_in_part_hides_no_result_that_the_cursor_knows():
     half = make_log(state=LogState.TRUNCATED, seen=make_seen(lines=3))
     run = replace(gone(0, make_log(place=PLACE)), logs=(half,), pods_read_at=1e9)
