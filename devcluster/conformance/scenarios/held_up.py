@@ -29,6 +29,12 @@ def in_words(events: list[JSON]) -> list[str]:
     return sorted({event["message"] for event in events if '"wanted"' in event["message"]})
 
 
+async def reported(s: Scene) -> list[str]:
+    """The container's state. A kubelet may tell an Event before it has written its first status."""
+    pod: JSON = await s.answered(lambda: s.read("pods", NAME), lambda pod: state(pod)[0] != "none")
+    return state(pod)
+
+
 @scenario(
     {
         "state": ["waiting", "ContainerCreating"],
@@ -43,7 +49,7 @@ async def volume_of_a_secret_that_is_not_there(s: Scene) -> None:
     pod = await s.create("pods", unmountable(s, {"secret": {"secretName": ABSENT}}))
     await events_about(s, "Pod", last="FailedMount")
     found = await s.answered(lambda: told_of(s, pod["metadata"]["uid"], "FailedMount"), in_words)
-    s.note("state", state(await s.read("pods", NAME)))
+    s.note("state", await reported(s))
     s.note("told", in_words(found))
     s.note("type", sorted({event["type"] for event in found}))
     times = [
@@ -65,7 +71,7 @@ async def volume_of_a_configmap_that_is_not_there(s: Scene) -> None:
     pod = await s.create("pods", unmountable(s, {"configMap": {"name": ABSENT}}))
     await events_about(s, "Pod", last="FailedMount")
     found = await s.answered(lambda: told_of(s, pod["metadata"]["uid"], "FailedMount"), in_words)
-    s.note("state", state(await s.read("pods", NAME)))
+    s.note("state", await reported(s))
     s.note("told", in_words(found))
 
 
