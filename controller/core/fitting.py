@@ -62,7 +62,7 @@ def _cut(found: Result, limit: int) -> bytes:
             return text
         shorten(found, limit)
     text = _text(found)
-    return text if len(text) <= limit else _bare(found)
+    return text if len(text) <= limit else _bare(found, limit)
 
 
 def _without_event(found: Result, _limit: int) -> None:
@@ -108,16 +108,20 @@ _STEPS: Final[tuple[Callable[[Result, int], None], ...]] = (
 )
 
 
-def _bare(found: Result) -> bytes:
-    return _text(
-        Result(
-            phase=found.phase,
-            reason=found.reason,
-            error_code=found.error_code,
-            error_message=clip(found.error_message, _MESSAGE_BARE),
-            truncated=[EVERYTHING],
-        )
+def _bare(found: Result, limit: int) -> bytes:
+    bare = Result(
+        phase=found.phase,
+        reason=found.reason,
+        error_code=found.error_code,
+        error_message=clip(found.error_message, _MESSAGE_BARE),
+        sha256=found.sha256,
+        truncated=[EVERYTHING],
     )
+    if len(_text(bare)) > limit:
+        bare.sha256 = ""
+    if len(_text(bare)) > limit and bare.error_message:
+        bare.error_message = found.reason
+    return _text(bare)
 
 
 def _leave(found: Result, name: str, empty: object) -> None:

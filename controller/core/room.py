@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Final
 
 from controller.core.actions import Action, PatchJob, Plan, StoreResult, TellJob
-from controller.core.contract import ANNOTATIONS_MAX, OURS_MAX, RESULT_INLINE_MAX, Keys, Status, keys_of, size
+from controller.core.contract import (
+    ANNOTATIONS_MAX,
+    OURS_MAX,
+    RESULT_INLINE_MAX,
+    TERMINAL,
+    Keys,
+    Status,
+    keys_of,
+    size,
+)
 from controller.core.model import Job, Now
 from controller.core.snapshot import Policy, Run, Snapshot
 
@@ -33,7 +42,6 @@ _CAN_WAIT: Final = (
     Status.FACTS,
     Status.ATTACHED_PHASE,
     Status.DECISION,
-    Status.HOST_TTL,
     Status.TTL_SET,
     Status.TRACE_EXPORTED,
     Status.OBSERVED_AT,
@@ -42,7 +50,7 @@ _CAN_WAIT: Final = (
     Status.TRACE_ID,
     Status.SCHEMA,
     Status.SINCE,
-    Status.RESULT_REF,
+    Status.HOST_TTL,
 )
 """What a patch can do without, the least wanted first."""
 _MAKES_ROOM: Final = (
@@ -55,6 +63,8 @@ _MAKES_ROOM: Final = (
     Status.FACTS,
 )
 """What leaves the object itself for a phase, a result or a stop, in this order."""
+_LAST: Final = (Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS, Status.ATTACHED_PHASE)
+"""What leaves it besides for a stop or an end, which say that nothing more of this will come."""
 
 _FOLLOWS: Final = (StoreResult, TellJob)
 """What is done for a patch of the Job, and is not without it."""
@@ -97,23 +107,41 @@ def squeeze(plan: Plan, seen: Snapshot, now: Now, policy: Policy) -> Plan:
     keys, runs = keys_of(policy.domain), {run.job.uid: run for run in seen.runs}
     full: list[Job] = []
     withheld: set[str] = set()
+    unsaid: set[str] = set()
     fitted: list[Action] = []
     for action in plan.actions:
         run = runs.get(action.job_uid)
         fits = _squeezed(action, run, now, keys) if isinstance(action, PatchJob) and run else action
         full += [run.job] if run is not None and fits is not action else []
+        if (
+            isinstance(action, PatchJob)
+            and isinstance(fits, PatchJob)
+            and not _says_as_much(action, fits, keys)
+        ):
+            unsaid.add(action.job_uid)
         if fits is None:
             withheld.add(action.job_uid)
         else:
             fitted.append(fits)
     if not full:
         return plan
-    actions = [act for act in fitted if not (isinstance(act, _FOLLOWS) and act.job_uid in withheld)]
-    marks = {f"full:{job.uid}": job for job in full}
+    actions = [act for act in fitted if not (isinstance(act, _FOLLOWS) and act.job_uid in withheld | unsaid)]
+    marks = {full_mark(job.uid): job for job in full}
     told = [_told(job) for mark, job in marks.items() if mark not in seen.since]
     # Told before, not after: a patch that fails would skip it, and its mark says that it has been told.
     again = AGAIN_SECONDS if plan.look_again is None else min(plan.look_again, AGAIN_SECONDS)
     return replace(plan, actions=(*told, *actions), look_again=again, marks=(*plan.marks, *marks))
+
+
+def full_mark(job_uid: str) -> str:
+    """Is named while something that was to be written on this Job had no room."""
+    return f"full:{job_uid}"
+
+
+def _says_as_much(patch: PatchJob, fitted: PatchJob, keys: Keys) -> bool:
+    """Whether it still says what Events are told of: how the run ended, or that it is stopped."""
+    told = map(keys.status, (Status.RESULT, Status.STOP))
+    return all(key in fitted.annotations for key in told if key in patch.annotations)
 
 
 def _told(job: Job) -> TellJob:
@@ -149,14 +177,37 @@ class _Crowd:
     def squeezed(self) -> PatchJob:
         """The patch with as much as there is room for; of the spec it asks the same."""
         self._leave_history()
-        harmless = {key: text for key, text in self._notes.items() if self._growth[key] <= 0}
         for name in _CAN_WAIT:
             self._leave(name)
-        for name in _MAKES_ROOM:
+        for name in (*_MAKES_ROOM, *(_LAST if self._is_last else ())):
             self._take_away(name)
-        self._leave(Status.RESULT)
-        notes = self._notes if self.over <= 0 else harmless
+        if self.over > 0 and self._ends:
+            # As long as the end can't be told, what it is known from stays too.
+            return replace(self._patch, annotations={}, why=f"{self._patch.why}+squeezed")
+        if self.over > 0:
+            self._leave_together(Status.PHASE, Status.REASON)
+        notes = self._notes if self.over <= 0 else self._harmless()
         return replace(self._patch, annotations=notes, why=f"{self._patch.why}+squeezed")
+
+    @property
+    def _ends(self) -> bool:
+        return self._notes.get(self._keys.status(Status.PHASE)) in TERMINAL
+
+    @property
+    def _is_last(self) -> bool:
+        return self._ends or self._keys.status(Status.STOP) in self._notes
+
+    def _leave_together(self, *names: str) -> None:
+        for key in map(self._keys.status, names):
+            if self._notes.get(key) is not None:
+                self.over -= self._growth[key]
+                del self._notes[key]
+
+    def _harmless(self) -> dict[str, str | None]:
+        """What takes no more room than before."""
+        return {
+            key: text for key, text in self._notes.items() if _growth(self._job, key, text, self._keys) <= 0
+        }
 
     def _leave(self, name: str) -> None:
         key = self._keys.status(name)

@@ -23,6 +23,8 @@ FRESH: Final = 0
 INITIAL: Final = 100
 """Priority of what was there before we came: new runs are not behind ten thousand old ones."""
 
+_SHORTEST: Final = 0.001
+"""Seconds: what is left of a wait may be too little for a clock to tell, and be asked for again at once."""
 _BACKOFF_FIRST: Final = 0.005
 _BACKOFF_MOST: Final = 60.0
 
@@ -65,11 +67,12 @@ class WorkQueue(Generic[K]):
     def add_after(self, key: K, seconds: float) -> None:
         """The key is to be worked on in that many seconds, or earlier if it was to be already."""
         loop = asyncio.get_running_loop()
+        seconds = max(seconds, _SHORTEST)
         timer = self._delayed.get(key)
         if timer is not None and timer.when() <= loop.time() + seconds:
             return
         self._undelay(key)
-        self._delayed[key] = loop.call_later(max(seconds, 0.0), self.add, key)
+        self._delayed[key] = loop.call_later(seconds, self.add, key)
 
     def add_backoff(self, key: K) -> None:
         """The key has failed: it is to be tried again, later each time."""

@@ -225,9 +225,17 @@ def test_a_run_ends_with_as_much_of_its_result_as_there_is_room_for(free, has, l
     assert said_["errorMessage"]
 
 
-def test_where_there_is_no_room_for_a_result_the_phase_is_written_alone():
-    found = ended(60, make_over(1, job=make_job(phase="Running", reason="AgentWorking")))
-    assert {name for name, text in found.items() if text} == {"phase", "reason"}
+@pytest.mark.parametrize("free", [0, 60, 120])
+def test_where_there_is_no_room_for_a_result_the_end_waits_for_it_and_nothing_is_taken_away(free):
+    run = make_over(1, job=make_job(phase="Running", reason="AgentWorking", notes={Status.POD: "p/u"}))
+    plan = (
+        planned(crowded(run, free), 0)
+        if free == 0
+        else reconcile(make_snapshot(crowded(run, free)), now(), POLICY)
+    )
+    assert patches(plan) == []
+    assert [a.reason for a in plan.actions if isinstance(a, TellJob)] == ["AnnotationsFull"]
+    assert plan.look_again == room.AGAIN_SECONDS
 
 
 def test_where_there_is_no_room_at_all_nothing_is_asked_for():

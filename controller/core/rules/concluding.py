@@ -120,7 +120,7 @@ def _kept(
     if patch.annotations.get(keys.status(Status.RESULT)) in (None, whole):
         return (alone,)
     if (why := _unkept(run, now)) is not None:
-        said = f"What did not fit into {keys.status(Status.RESULT)} is kept nowhere else: {why}"
+        said = f"What did not fit into {keys.status(Status.RESULT)} could not be kept: {why}"
         return TellJob(job.namespace, job.name, job.uid, "ResultCut", said, warning=True), alone
     labels = {keys.run_id: job.ids.run, keys.agent_id: job.ids.agent}
     digest = contract.sha256(whole.encode())

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from controller.core.actions import Action, OwnObject, PatchJob, Plan, ReadEvents, ReadPods, ReadResult
+from controller.core.actions import (
+    Action,
+    OwnObject,
+    PatchJob,
+    Plan,
+    ReadEvents,
+    ReadPods,
+    ReadResult,
+    StoreResult,
+)
 
 
 def merge(plans: Iterable[Plan]) -> Plan:
@@ -28,6 +37,8 @@ def merge(plans: Iterable[Plan]) -> Plan:
             else:
                 actions.append(action)
                 patches[action.job_uid] = action
+    # What a patch refers to is there before it, wherever the patch has its place.
+    actions.sort(key=lambda action: not isinstance(action, StoreResult))
     rests = tuple(rest for plan in plans for rest in plan.rests)
     return Plan(tuple(actions), min(waits, default=None), tuple(dict.fromkeys(marks)), rests)
 
