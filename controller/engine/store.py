@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from controller.core import admission, limits
+from controller.core import admission, limits, room
 from controller.core.contract import LIVE, TERMINAL
 from controller.core.model import Job, Pod, Slot
 from controller.core.rules import concluding
@@ -66,7 +66,8 @@ class Store:
                 return set()
             if is_same(job, known):
                 self._jobs[job.uid] = job
-                return set()
+                waits = room.full_mark(job.uid) in self._since.get(job.slot, {})
+                return {job.slot} if waits and job.notes_bytes < known.notes_bytes else set()
         touched = {job.slot}
         if known is not None and known.slot != job.slot:
             self._leave(known)
