@@ -6,6 +6,7 @@ Instants are ints of nanoseconds since the epoch, taken from the kubelet's times
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class ModelUsage:
     cache_read_tokens: int
     cache_creation_tokens: int
     cost_usd: float | None
+
+
+ANSWER_CUT: Final = "error_answer"
+"""`subtype` of a claim whose text is not an error's, but the model's answer, which broke off."""
 
 
 @dataclass(frozen=True, slots=True)

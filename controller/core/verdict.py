@@ -25,7 +25,7 @@ from controller.core.contract import (
 )
 from controller.core.model import Container, Job, Pod, PodEvent
 from controller.core.snapshot import Attempt, Run
-from controller.core.transcript import AgentLog, AttemptLog, LogState
+from controller.core.transcript import ANSWER_CUT, AgentLog, AttemptLog, LogState
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Evidence:
     seen: AgentLog
     last_seen: Pod | None = None
     events: tuple[PodEvent, ...] = ()
+    later: bool = False
+    """A further attempt was there, whose agent never started: the decisive one is not the last."""
 
 
 _SAID_MAX: Final = 512
@@ -147,6 +149,7 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
         seen=log.seen if log else AgentLog(),
         last_seen=_last_seen(run, attempt),
         events=run.events(attempt.uid if attempt else run.job.uid),
+        later=bool(known.attempts) and known.attempts[-1] is not attempt,
     )
     for judge in JUDGES:
         if (finding := judge.find(evidence)) is not None:
@@ -185,13 +188,23 @@ def _stopped(seen: Evidence) -> Finding | None:
         return None  # what was stopped then was a sidecar: its agent had ended
     if stop.ended and seen.attempt is not None and seen.attempt.uid == stop.ended:
         return None
-    ended = seen.container.finished_at if seen.container else None
+    ended = seen.container.finished_at if seen.container and not seen.later else None
     if ended is not None and ended // SECOND < stop.at // SECOND:
         return None
     said, own = _stop_said(seen.job, stop.reason), _own_failure(seen.seen)
     if own is not None and own.reason is stop.reason:
         return replace(own, message=said)  # that of a hanging agent
-    return Finding(stop.reason, said)
+    return _as_stopped(stop.reason, said)
+
+
+def _as_stopped(reason: Reason, said: str) -> Finding:
+    """What a stop was for, though the log that showed it can't be had any more."""
+    if reason in (Reason.NODE_LOST, Reason.CONTAINER_ERROR):  # only starts are stopped for these
+        return Finding(reason, said, ErrorCode.POD_SCHEDULE_FAILED)
+    known = next((rule.outcome for rule in outcomes.RULES if rule.outcome.reason is reason), None)
+    if known is not None and reason is not Reason.AGENT_ERROR:
+        return Finding(reason, said, known.code, known)
+    return Finding(reason, said)
 
 
 def _stop_said(job: Job, reason: Reason) -> str:
@@ -213,7 +226,7 @@ def _deleted(seen: Evidence) -> Finding | None:
     deleted = seen.job.deleted_at
     if deleted is None or seen.job.finished is not None:
         return None
-    ended = seen.container.finished_at if seen.container else None
+    ended = seen.container.finished_at if seen.container and not seen.later else None
     if ended is not None and ended // SECOND < deleted // SECOND:
         return None
     return Finding(Reason.JOB_DELETED, "The Job was deleted before its agent had ended.")
@@ -275,6 +288,9 @@ def _out_of_memory(seen: Evidence) -> Finding | None:
 def _exit_unknown(seen: Evidence) -> Finding | None:
     if seen.container is None or seen.attempt is None or seen.container.exit_code is not None:
         return None
+    reports = format_of(seen.job.wishes.output).reports
+    if reports and seen.seen.claim is not None and (own := _own_failure(seen.seen)) is not None:
+        return own  # a failure needs no exit code
     there = seen.pod is not None and seen.pod.uid == seen.attempt.uid
     said = exits.unknown(seen.attempt.pod, there=there)
     if format_of(seen.job.wishes.output).reports and _broke_off(seen):
@@ -374,7 +390,6 @@ def _completed(seen: AgentLog) -> str:
 def _failed(seen: AgentLog, outcome: outcomes.Outcome) -> str:
     """Only an error's own words are quoted: what a model said, in a refusal say, may tell of its task."""
     claim, told = seen.claim, f"The agent reported {outcome.reason}"
-    said = (
-        seen.assistant_error if claim is None else words.shown(claim.text[: _SAID_MAX * 4]) * claim.is_error
-    )
+    own_words = claim is not None and claim.is_error and claim.subtype != ANSWER_CUT
+    said = words.shown(claim.text[: _SAID_MAX * 4]) * own_words if claim else seen.assistant_error
     return clip(f"{told}: {said}", _SAID_MAX) if said else f"{told}."

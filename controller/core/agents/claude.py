@@ -172,7 +172,7 @@ class ClaudeFold:
         # A log whose beginning is gone still tells its session, which a host needs to resume it.
         self._session.id = self._session.id or word(event.session_id)
         parent = word(event.parent_tool_use_id)
-        if event.error and not parent:
+        if not parent:
             self._assistant_error = word(event.error)
         if event.message is None:
             return True

@@ -10,7 +10,7 @@ from typing import Final
 
 from controller.core.agents.opencode_events import Cache, Fault, Spent
 from controller.core.agents.words import word
-from controller.core.transcript import AgentLog, Claim, ModelUsage
+from controller.core.transcript import ANSWER_CUT, AgentLog, Claim, ModelUsage
 
 GOES_ON: Final = frozenset({"", "tool-calls", "unknown"})
 """Reasons for the end of a step that another one follows, unless a permission was refused."""
@@ -81,9 +81,9 @@ def of_step(claim: Claim, reason: str, text: str, denied: str) -> Claim:
     """
     if reason in GOES_ON:
         # A refused permission ends the run: with exit code 0, and its work undone.
-        return _failed(claim, f"{denied} was not allowed", "permission_denied", of="step")
+        return _failed(claim, f"{denied} was not allowed", "permission_denied", "error_step")
     if reason in _ENDS_BADLY:
-        return _failed(claim, text or f"The model's answer ended early: {reason}.", reason, of="step")
+        return _failed(claim, text or f"The model's answer ended early: {reason}.", reason, ANSWER_CUT)
     stopped = "refusal" if reason == _FILTERED else reason
     return replace(claim, subtype="success", text=text, stop_reason=stopped)
 
@@ -112,5 +112,5 @@ def is_for_good(claim: Claim) -> bool:
     return claim.subtype == "error_session"
 
 
-def _failed(claim: Claim, text: str, why: str, of: str = "session") -> Claim:
-    return replace(claim, subtype=f"error_{of}", is_error=True, text=text, terminal_reason=why)
+def _failed(claim: Claim, text: str, why: str, subtype: str = "error_session") -> Claim:
+    return replace(claim, subtype=subtype, is_error=True, text=text, terminal_reason=why)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from controller.core.agents import resets
 from controller.core.contract import SECOND, ErrorCode, ErrorFamily, Reason
-from controller.core.transcript import AgentLog, Claim
+from controller.core.transcript import ANSWER_CUT, AgentLog, Claim
 
 SAID_MAX: Final = 4096
 """Characters of a claim's text that are searched: an error message is short, and patterns must stay cheap."""
@@ -35,7 +35,11 @@ _NO_SESSION: Final = _words(
     r"session .{0,200}not found",
     *_NOT_A_SESSION,
 )
-_NO_SESSION_AT_ALL: Final = _words(r"no conversation found with session id", *_NOT_A_SESSION)
+_NO_SESSION_AT_ALL: Final = _words(
+    r"no conversation found with session id",
+    r"--resume requires a valid session",
+    r"does not match any session title",
+)
 _SPOILED: Final = _words(
     r"previous_message_id: must be the .{0,40}id",
     r"prompt is too long",
@@ -48,6 +52,12 @@ _NO_LOGIN: Final = _words(
     r"invalid (x-)?api[ -]key|invalid bearer token",
     r"authentication_(error|failed)",
     r"(oauth|access|bearer) (token|session) .{0,20}(expired|revoked|invalid)",
+)
+_NO_LOGIN_AT_ALL: Final = _words(
+    r"please run (/login|`?claude (auth )?login)",
+    r"invalid (x-)?api[ -]key|invalid bearer token",
+    r"authentication_(error|failed)",
+    r"oauth token .{0,20}(expired|revoked|invalid)",
 )
 _NO_QUOTA: Final = _words(
     r"(usage|session|weekly|spend(ing)?|hour) (limit|cap)( has been)? reached",
@@ -131,7 +141,8 @@ def classify(log: AgentLog) -> Outcome | None:
     if outcome.reason is Reason.AUTH_REQUIRED:
         return replace(outcome, login_url=_login_url(log))
     if outcome.reason in (Reason.QUOTA_EXCEEDED, Reason.UPSTREAM_TRANSIENT):
-        return replace(outcome, retry_not_before=_retry_not_before(log))
+        quota = outcome.reason is Reason.QUOTA_EXCEEDED
+        return replace(outcome, retry_not_before=_retry_not_before(log, quota=quota))
     return outcome
 
 
@@ -162,13 +173,19 @@ def _failure(log: AgentLog) -> _Failure | None:
         return _Failure(replace(claim, text=""), "", api=False, limited=limited) if refused else None
     # An error of an earlier message that was overcome says nothing about a claim that is no API error.
     api = _is_api_error(claim)
+    if claim.subtype == ANSWER_CUT:  # the model's work, as with a success
+        claim = replace(claim, text="")
     return _Failure(claim, log.assistant_error if api else "", api=api, limited=limited)
 
 
-def _retry_not_before(log: AgentLog) -> int | None:
-    """The limit's own event counts more than words; neither counts if it lies before the claim."""
+def _retry_not_before(log: AgentLog, *, quota: bool) -> int | None:
+    """The limit's own event counts more than words; neither counts if it lies before the claim.
+
+    It says when a quota is given back: that has nothing to do with a server that is busy.
+    """
     claim = log.claim or _SILENT
-    if (until := log.limited_until) is not None and until // SECOND >= claim.at // SECOND:
+    until = log.limited_until if quota else None
+    if until is not None and until // SECOND >= claim.at // SECOND:
         return until
     return resets.told(claim.text, claim.at)
 
@@ -298,6 +315,6 @@ RULES: Final = (
 """The first that applies."""
 OF_START: Final = (
     Rule("it says that the session to resume is unknown, or no session id", _says(_NO_SESSION_AT_ALL), _LOST),
-    Rule("it asks to log in", _says(_NO_LOGIN), _AUTH),
+    Rule("it asks to log in", _says(_NO_LOGIN_AT_ALL), _AUTH),
 )
-"""The same for an agent that failed before its first word. What a shell around it says fits none of them."""
+"""The same for an agent that failed before its first word. What tools around it say fits none."""

@@ -28,7 +28,8 @@ _OF_DAY: Final = re.compile(
     (?: (?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.? \s{1,3}
         (?P<day>\d{1,2})(?:st|nd|rd|th)? (?:,?\s{1,3}(?P<year>20\d\d))? (?:,?\s{1,3}|,) (?:at\s{1,3})? )?
     (?P<hour>\d{1,2}) (?: :(?P<minute>\d\d) )? \s{0,2} (?P<half>[ap])?(?(half)\.?m\b\.?)
-    \s{0,3} (?: \( (?P<zone>[A-Za-z][\w+/:-]{0,63}) \) | (?P<utc>UTC|GMT|Z)\b )
+    \s{0,3} (?: \( (?P<zone>[A-Za-z][\w+/:-]{0,63}) \)
+      | (?P<utc>(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?|Z)(?![\w+:-]) )
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )

@@ -27,6 +27,11 @@ def check(seen: Snapshot, run: Run, pod: Pod, now: Now) -> Plan:
     return Plan((_request(run, pod, urgent=is_urgent(seen, run, pod, now), sure=True),))
 
 
+def open_stream(run: Run, pod: Pod) -> Plan:
+    """Have a stream of this pod's log opened at once, because its container is about to end."""
+    return Plan() if _knows(run.log(pod.uid), urgent=True) else Plan((_request(run, pod, urgent=True),))
+
+
 def is_needed(job: Job, policy: Policy) -> bool:
     """Whether anything about this run is still to be concluded from its log."""
     if not job.ids.name_a_run:
@@ -45,6 +50,8 @@ def is_urgent(seen: Snapshot, run: Run, pod: Pod, now: Now) -> bool:
     """Whether the container of this pod is about to be ended."""
     if pod.deleted_at is not None or Status.STOP in run.job.status or run.job.condition("FailureTarget"):
         return True
+    if f"log:{pod.uid}" in seen.since:
+        return True  # a stop waits for its stream (stopping.opens_log)
     left = _deadline_in(run.job, now)
     return (left is not None and left <= DEADLINE_NEAR) or bool(attachments.cancel_of(seen, run.job))
 

@@ -70,7 +70,7 @@ def _stop(seen: Snapshot, run: Run, state: Quiet, now: Now, policy: Policy) -> P
         return _until(drained, now)  # with its pod the rest of the log would be gone
     waits = stopping.opens_log(seen, run, now)
     if waits.look_again is not None:
-        return waits
+        return merge((waits, following.open_stream(run, state.pod)))
     reason, said = _ending(state, policy)
     return merge((stopping.stop(run, reason, said, now, policy), waits))
 
