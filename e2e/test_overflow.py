@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from controller.core.contract import ANNOTATIONS_MAX, Status
+from controller.core.contract import ANNOTATIONS_MAX, TERMINAL, Status
 from e2e.runs import make_run
 
 SESSION = '"session_id":"5e55"'
@@ -47,7 +47,8 @@ def test_a_run_goes_its_way_on_a_job_that_others_have_filled(stage, free):
     stage.until(lambda: (stage.job(name) or {}).get("status", {}).get("succeeded"))
     stage.until(lambda: "AnnotationsFull" in stage.events(name))
     if free < 1000:
-        assert not stage.said(name, Status.RESULT)
+        assert stage.said(name, Status.RESULT) == ""
+        assert stage.said(name) not in TERMINAL, "a terminal phase waits with its result"
         stage.api.patch("jobs", stage.namespace, name, {"metadata": {"annotations": {"other": None}}})
     stage.ends(name)
     assert stage.standing(name) == "Succeeded/Completed"

@@ -109,19 +109,24 @@ _STEPS: Final[tuple[Callable[[Result, int], None], ...]] = (
 
 
 def _bare(found: Result, limit: int) -> bytes:
-    bare = Result(
+    """How the run ended and nothing else: with the checksum, and in words, if there is room for them."""
+    said = clip(found.error_message, _MESSAGE_BARE)
+    least = found.reason if said else ""
+    for message, digest in ((said, found.sha256), (said, ""), (least, found.sha256)):
+        if len(text := _text(_ended(found, message, digest))) <= limit:
+            return text
+    return _text(_ended(found, least, ""))
+
+
+def _ended(found: Result, message: str, digest: str) -> Result:
+    return Result(
         phase=found.phase,
         reason=found.reason,
         error_code=found.error_code,
-        error_message=clip(found.error_message, _MESSAGE_BARE),
-        sha256=found.sha256,
+        error_message=message,
+        sha256=digest,
         truncated=[EVERYTHING],
     )
-    if len(_text(bare)) > limit:
-        bare.sha256 = ""
-    if len(_text(bare)) > limit and bare.error_message:
-        bare.error_message = found.reason
-    return _text(bare)
 
 
 def _leave(found: Result, name: str, empty: object) -> None:

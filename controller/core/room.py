@@ -50,7 +50,6 @@ _CAN_WAIT: Final = (
     Status.TRACE_ID,
     Status.SCHEMA,
     Status.SINCE,
-    Status.HOST_TTL,
 )
 """What a patch can do without, the least wanted first."""
 _MAKES_ROOM: Final = (
@@ -63,11 +62,23 @@ _MAKES_ROOM: Final = (
     Status.FACTS,
 )
 """What leaves the object itself for a phase, a result or a stop, in this order."""
-_LAST: Final = (Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS, Status.ATTACHED_PHASE)
-"""What leaves it besides for a stop or an end, which say that nothing more of this will come."""
+_LAST_RESORT: Final = (Status.ATTACHED_PHASE, Status.HEARTBEAT_SECONDS, Status.OBSERVED_AT)
+"""What leaves it besides for a stop or an end: nobody looks for a sign of life then."""
+_END: Final = (Status.PHASE, Status.REASON, Status.MESSAGE, Status.SINCE, Status.RESULT, Status.RESULT_REF)
+"""A terminal phase is final: it is written with its reason and result, or waits with them."""
+_ALIVE: Final = (Status.OBSERVED_AT, Status.HEARTBEAT_SECONDS, Status.LOG_CURSOR)
+"""What an end takes away, and a run that has to wait for its end still needs."""
 
-_FOLLOWS: Final = (StoreResult, TellJob)
-"""What is done for a patch of the Job, and is not without it."""
+_ALL: Final = "*"
+"""In place of the names of what left a patch of which nothing is left."""
+_TELLS_OF: Final = {
+    "ResultRecorded": Status.PHASE,
+    "ResultCut": Status.PHASE,
+    "Rejected": Status.PHASE,
+    "Cancelled": Status.PHASE,
+    "Stopping": Status.STOP,
+}
+"""Reason of an Event -> what it says has been written."""
 
 _FULL: Final = (
     "The annotations of this Job are full: not everything about its run could be written. "
@@ -102,46 +113,52 @@ def for_result(run: Run, others: Mapping[str, str | None], now: Now, keys: Keys)
 def squeeze(plan: Plan, seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """The plan with patches that fit on their Jobs. What had to leave one is told, and tried again later.
 
-    A patch of which nothing is left is withheld, and what would be told of it with it.
+    A patch of which nothing is left is withheld. What is done for what had to leave is not done without it.
     """
     keys, runs = keys_of(policy.domain), {run.job.uid: run for run in seen.runs}
-    full: list[Job] = []
-    withheld: set[str] = set()
-    unsaid: set[str] = set()
+    crowded: dict[str, Job] = {}
+    lost: dict[str, frozenset[str]] = {}
     fitted: list[Action] = []
     for action in plan.actions:
         run = runs.get(action.job_uid)
-        fits = _squeezed(action, run, now, keys) if isinstance(action, PatchJob) and run else action
-        full += [run.job] if run is not None and fits is not action else []
-        if (
-            isinstance(action, PatchJob)
-            and isinstance(fits, PatchJob)
-            and not _says_as_much(action, fits, keys)
-        ):
-            unsaid.add(action.job_uid)
-        if fits is None:
-            withheld.add(action.job_uid)
-        else:
-            fitted.append(fits)
-    if not full:
+        if run is None or not isinstance(action, PatchJob):
+            fitted.append(action)
+            continue
+        fits = _squeezed(action, run, now, keys)
+        if fits is not action:
+            crowded[full(action.job_uid)] = run.job
+            lost[action.job_uid] = _lost(action, fits, keys)
+        fitted += [] if fits is None else [fits]
+    if not crowded:
         return plan
-    actions = [act for act in fitted if not (isinstance(act, _FOLLOWS) and act.job_uid in withheld | unsaid)]
-    marks = {full_mark(job.uid): job for job in full}
-    told = [_told(job) for mark, job in marks.items() if mark not in seen.since]
+    actions = [act for act in fitted if not _is_idle(act, lost.get(act.job_uid, frozenset()))]
+    told = [_told(job) for mark, job in crowded.items() if mark not in seen.since]
     # Told before, not after: a patch that fails would skip it, and its mark says that it has been told.
     again = AGAIN_SECONDS if plan.look_again is None else min(plan.look_again, AGAIN_SECONDS)
-    return replace(plan, actions=(*told, *actions), look_again=again, marks=(*plan.marks, *marks))
+    return replace(plan, actions=(*told, *actions), look_again=again, marks=(*plan.marks, *crowded))
 
 
-def full_mark(job_uid: str) -> str:
-    """Is named while something that was to be written on this Job had no room."""
+def full(job_uid: str) -> str:
+    """The mark of a Job that has no room for all that is to be written on it."""
     return f"full:{job_uid}"
 
 
-def _says_as_much(patch: PatchJob, fitted: PatchJob, keys: Keys) -> bool:
-    """Whether it still says what Events are told of: how the run ended, or that it is stopped."""
-    told = map(keys.status, (Status.RESULT, Status.STOP))
-    return all(key in fitted.annotations for key in told if key in patch.annotations)
+def _lost(wanted: PatchJob, fits: PatchJob | None, keys: Keys) -> frozenset[str]:
+    """Short names of what would have been written and is not."""
+    if fits is None:
+        return frozenset({_ALL})
+    gone = (key for key, text in wanted.annotations.items() if text and fits.annotations.get(key) != text)
+    return frozenset(key.removeprefix(keys.status_prefix) for key in gone)
+
+
+def _is_idle(action: Action, lost: frozenset[str]) -> bool:
+    """It would be done for a patch, or for a part of one, that is not written."""
+    match action:
+        case StoreResult():
+            return not lost.isdisjoint({_ALL, Status.RESULT})
+        case TellJob():
+            return not lost.isdisjoint({_ALL, _TELLS_OF.get(action.reason, _ALL)})
+    return False
 
 
 def _told(job: Job) -> TellJob:
@@ -158,7 +175,7 @@ def _squeezed(patch: PatchJob, run: Run, now: Now, keys: Keys) -> PatchJob | Non
     crowd = _Crowd(patch, run.job, free, keys)
     if crowd.over <= 0:
         return patch
-    if keys.status(Status.ATTACHED_TO) in patch.annotations:
+    if patch.annotations.get(keys.status(Status.ATTACHED_TO)):
         return None  # the commit point of an attachment: the run waits as it did
     fitted = crowd.squeezed()
     asks = fitted.annotations or fitted.spec or fitted.labels or fitted.template_labels
@@ -169,51 +186,46 @@ class _Crowd:
     """The annotations of a patch that is too large. `over`: so many bytes have yet to leave."""
 
     def __init__(self, patch: PatchJob, job: Job, free: int, keys: Keys) -> None:
-        self._patch, self._job, self._keys = patch, job, keys
+        self._asked, self._job, self._free, self._keys = patch, job, free, keys
+        self._labels = patch.labels
         self._notes = dict(patch.annotations)
         self._growth = {key: _growth(job, key, text, keys) for key, text in self._notes.items()}
         self.over = sum(self._growth.values()) - free
 
     def squeezed(self) -> PatchJob:
         """The patch with as much as there is room for; of the spec it asks the same."""
+        ends = self._said(Status.PHASE) in TERMINAL
         self._leave_history()
         for name in _CAN_WAIT:
             self._leave(name)
-        for name in (*_MAKES_ROOM, *(_LAST if self._is_last else ())):
+        for name in (*_MAKES_ROOM, *_LAST_RESORT) if ends or self._said(Status.STOP) else _MAKES_ROOM:
             self._take_away(name)
-        if self.over > 0 and self._ends:
-            # As long as the end can't be told, what it is known from stays too.
-            return replace(self._patch, annotations={}, why=f"{self._patch.why}+squeezed")
-        if self.over > 0:
-            self._leave_together(Status.PHASE, Status.REASON)
-        notes = self._notes if self.over <= 0 else self._harmless()
-        return replace(self._patch, annotations=notes, why=f"{self._patch.why}+squeezed")
+        self._leave(Status.RESULT_REF)
+        if ends and self.over > 0:
+            return _Crowd(self._without_end(), self._job, self._free, self._keys).squeezed()
+        self._leave(Status.PHASE, Status.REASON, Status.SINCE)  # none without the others
+        self._leave(Status.STOP)
+        self._leave(Status.HOST_TTL)
+        why = f"{self._asked.why}+squeezed"
+        return replace(self._asked, annotations=self._notes, labels=self._labels, why=why)
 
-    @property
-    def _ends(self) -> bool:
-        return self._notes.get(self._keys.status(Status.PHASE)) in TERMINAL
+    def _said(self, name: str) -> str | None:
+        return self._notes.get(self._keys.status(name))
 
-    @property
-    def _is_last(self) -> bool:
-        return self._ends or self._keys.status(Status.STOP) in self._notes
+    def _without_end(self) -> PatchJob:
+        """What the patch asks for besides: the run has not ended yet, and nothing is said of it."""
+        withheld = {self._keys.status(name) for name in (*_END, *_ALIVE)}
+        notes = {key: text for key, text in self._asked.annotations.items() if key not in withheld}
+        return replace(self._asked, annotations=notes)
 
-    def _leave_together(self, *names: str) -> None:
-        for key in map(self._keys.status, names):
-            if self._notes.get(key) is not None:
-                self.over -= self._growth[key]
+    def _leave(self, *names: str) -> None:
+        """All of them or none, if that makes room."""
+        keys = [key for name in names if (key := self._keys.status(name)) in self._notes]
+        grown = sum(self._growth[key] for key in keys)
+        if self.over > 0 and grown > 0:
+            self.over -= grown
+            for key in keys:
                 del self._notes[key]
-
-    def _harmless(self) -> dict[str, str | None]:
-        """What takes no more room than before."""
-        return {
-            key: text for key, text in self._notes.items() if _growth(self._job, key, text, self._keys) <= 0
-        }
-
-    def _leave(self, name: str) -> None:
-        key = self._keys.status(name)
-        if self.over > 0 and self._growth.get(key, 0) > 0:
-            self.over -= self._growth[key]
-            del self._notes[key]
 
     def _take_away(self, name: str) -> None:
         key = self._keys.status(name)
@@ -223,14 +235,14 @@ class _Crowd:
 
     def _leave_history(self) -> None:
         """Whose run the Job is by now is written as a whole, labels and raw ids too, or not at all."""
-        if self.over <= 0 or self._keys.status(Status.RUN_HISTORY) not in self._notes:
+        if self.over <= 0 or not self._said(Status.RUN_HISTORY):
             return
         ours = self._keys.status_prefix
         foreign = [key for key in self._notes if not key.startswith(ours)]
         for key in (*foreign, self._keys.status(Status.RUN_HISTORY)):
             self.over -= self._growth[key]
             del self._notes[key]
-        self._patch = replace(self._patch, labels={})
+        self._labels = {}
 
 
 def _growth(job: Job, key: str, text: str | None, keys: Keys) -> int:

@@ -226,12 +226,11 @@ async def _store(parts: Parts, slot: Slot, action: actions.StoreResult) -> None:
     try:
         async with asyncio.timeout(_WRITE_SECONDS):
             await parts.writer.store(action)
-    except errors.Throttled:
-        raise
     except (errors.KubeError, TimeoutError) as error:
         failed = error if isinstance(error, errors.KubeError) else errors.Unavailable(_NO_ANSWER)
         found = NotKept(str(failed), isinstance(failed, errors.Refused), parts.now().mono)
-        if parts.store.put_finding(action.job_uid, found):
+        is_due = parts.store.put_finding(action.job_uid, found)
+        if is_due and not isinstance(failed, errors.Throttled):  # that one says itself when to come back
             parts.queue.add(slot)
         raise failed from error
 

@@ -66,7 +66,7 @@ class Store:
                 return set()
             if is_same(job, known):
                 self._jobs[job.uid] = job
-                waits = room.full_mark(job.uid) in self._since.get(job.slot, {})
+                waits = room.full(job.uid) in self._since.get(job.slot, {})
                 return {job.slot} if waits and job.notes_bytes < known.notes_bytes else set()
         touched = {job.slot}
         if known is not None and known.slot != job.slot:

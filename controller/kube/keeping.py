@@ -68,7 +68,8 @@ class Keeping:
         if all(owner.uid != asked.job_uid for owner in there.owners or ()):
             raise errors.Refused(f"ConfigMap {asked.name} is somebody else's", 409, "AlreadyExists")
         if (there.annotations or {}).get(self._digest) != asked.sha256:
-            raise errors.Refused(f"ConfigMap {asked.name} holds another result", 409, "AlreadyExists")
+            said = f"another version of the result is kept in configmap/{asked.name}"
+            raise errors.Refused(said, 409, "AlreadyExists")
 
     def _config_map(self, asked: StoreResult) -> dict[str, Any]:
         owner = {

@@ -117,7 +117,7 @@ def test_truncated_names_exactly_what_left(made, limit):
     whole, found = strict(fitting.whole(document)), strict(fitting.fit(document, limit))
     named = set(found.get("truncated", ()))
     if named == {fitting.EVERYTHING}:
-        assert found.keys() <= {*LOOKED_AT, "errorMessage", "truncated", "sha256"}
+        assert found.keys() <= {*LOOKED_AT, "errorMessage", "sha256", "truncated"}
         return
     beside = {"truncated", "sha256"}
     left = {name for name in whole.keys() - beside if found.get(name) != whole[name]}
@@ -187,6 +187,15 @@ def test_what_stays_when_there_is_hardly_any_room(limit, gone, kept):
     assert gone.isdisjoint(found)
     assert kept <= found.keys()
     assert found["errorMessage"].startswith("eee" if limit else "AgentError")
+
+
+def test_the_bare_end_says_the_checksum_of_the_whole_if_there_is_room_for_it():
+    document = failed(summary="y" * 5000, error_message="e" * 600)
+    roomy, tight, least = (fitting.fit(document, limit) for limit in (300, 200, 0))
+    assert json.loads(roomy)["sha256"] == hashlib.sha256(fitting.whole(document).encode()).hexdigest()
+    assert "sha256" not in json.loads(tight)
+    assert len(least) < len(tight) <= 200 < len(roomy) <= 300
+    assert json.loads(least)["errorMessage"] == "AgentError"
 
 
 def test_what_is_too_big_even_for_its_config_map_is_cut_there_and_says_so():

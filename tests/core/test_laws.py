@@ -14,9 +14,19 @@ from controller.core.actions import (
     PatchPod,
     ReadResult,
     RefreshJob,
+    StoreResult,
     TellJob,
 )
-from controller.core.contract import RANK, RESULT_INLINE_MAX, SECOND, TERMINAL, Keys, Phase, Status
+from controller.core.contract import (
+    ANNOTATIONS_MAX,
+    RANK,
+    RESULT_INLINE_MAX,
+    SECOND,
+    TERMINAL,
+    Keys,
+    Phase,
+    Status,
+)
 from controller.core.model import Now
 from controller.core.reconcile import RULES, reconcile
 from controller.core.rules import keeping
@@ -270,6 +280,18 @@ def test_whatever_is_written_is_guarded_final_and_ours(seen, policy):
     # Whether a ghost is gone is not known yet when the other actions are carried out.
     held = places(replace(left, ghosts=seen.ghosts, strays=seen.strays))
     assert len(held) <= max(policy.agent_concurrency, len(places(seen)))
+
+
+@LAW
+@given(snapshots(calm=True), policies(), st.sampled_from([900, 3000]))
+def test_no_job_is_patched_before_the_whole_of_its_result_is_stored(seen, policy, free):
+    """Also where a rule before the one that ends a run wants something of its Job: its TTL, say."""
+    changes = {"notes_bytes": ANNOTATIONS_MAX - free, "ttl_seconds": 60}
+    runs = tuple(replace(run, job=replace(run.job, **changes)) for run in seen.runs)
+    patched = set()
+    for action in reconcile(replace(seen, runs=runs), NOW, policy).actions:
+        assert not (isinstance(action, StoreResult) and action.job_uid in patched)
+        patched |= {action.job_uid} if isinstance(action, PatchJob) else set()
 
 
 def keeps_to_what_is_ours(patch):

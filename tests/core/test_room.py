@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.core import room
-from controller.core.actions import PatchJob, Plan, TellJob
+from controller.core.actions import PatchJob, Plan, StoreResult, TellJob
 from controller.core.contract import ANNOTATIONS_MAX, OURS_MAX, TERMINAL, Phase, Reason, Status
 from controller.core.reconcile import reconcile
 from controller.core.rules import publishing
@@ -124,6 +124,38 @@ def is_closed_again(seen, action):
 
 
 @LAW
+@given(snapshots(), policies(), st.lists(FREE, min_size=4, max_size=4))
+def test_no_run_ends_without_its_result_and_no_phase_is_written_without_its_reason(seen, policy, rooms):
+    seen = filled(seen, rooms)
+    jobs = {run.job.uid: run.job for run in seen.runs}
+    for patch in patches(reconcile(seen, NOW, policy)):
+        found = {**jobs[patch.job_uid].status, **said(patch)}
+        if said(patch).get("phase") in TERMINAL:
+            assert found["result"]
+        if said(patch).get("phase") and "reason" not in said(patch):
+            roomy = next(
+                p for p in patches(reconcile(seen_with_room(seen), NOW, policy)) if p.job_uid == patch.job_uid
+            )
+            assert "reason" not in said(roomy)
+
+
+def seen_with_room(seen):
+    return filled(seen, [ANNOTATIONS_MAX] * len(seen.runs))
+
+
+@LAW
+@given(snapshots(), policies(), st.lists(FREE, min_size=4, max_size=4))
+def test_what_did_not_get_written_is_not_told(seen, policy, rooms):
+    plan = reconcile(filled(seen, rooms), NOW, policy)
+    wrote = {patch.job_uid: said(patch) for patch in patches(plan)}
+    for action in plan.actions:
+        if isinstance(action, TellJob) and action.reason in ("ResultRecorded", "ResultCut", "Rejected"):
+            assert wrote[action.job_uid]["phase"] in TERMINAL
+        if isinstance(action, TellJob) and action.reason == "Stopping":
+            assert wrote[action.job_uid]["stop"]
+
+
+@LAW
 @given(snapshots(), policies())
 def test_with_room_nothing_is_changed(seen, policy):
     plan = reconcile(seen, NOW, policy)
@@ -150,7 +182,7 @@ def test_at_the_very_limit_all_is_said_that_was_to_be():
     assert short.why == "admit+squeezed"
 
 
-@pytest.mark.parametrize("free", [0, 30, 100, 5000])
+@pytest.mark.parametrize("free", [0, 30, 75, 100, 5000])
 def test_a_run_is_stopped_however_full_its_annotations_are(free):
     job = make_job(notes=WORKING, wishes=replace(make_job().wishes, cancel_requested="enough"))
     log = make_open_log(last_at=None)
@@ -160,6 +192,44 @@ def test_a_run_is_stopped_however_full_its_annotations_are(free):
     assert growth(job, patch) <= free
     if free >= 100:
         assert json.loads(said(patch)["stop"])["reason"] == Reason.CANCELLED_BY_HOST
+
+
+def stopped(free, **notes):
+    """What is written of a stop on a Job that says this already."""
+    job = make_job(notes=WORKING | notes)
+    job = replace(job, wishes=replace(job.wishes, cancel_requested="enough"))
+    run = make_run(job, make_pod(), logs=[replace(make_open_log(last_at=None), streaming=True)])
+    return planned(crowded(run, free))
+
+
+def test_why_a_run_is_stopped_is_worth_more_than_that_it_was_observed():
+    beat = {"observed-at": stamp(90), "heartbeat-seconds": "60", "schema": "1"}
+    found = said(only(stopped(0, **beat)))
+    assert json.loads(found["stop"])["reason"] == Reason.CANCELLED_BY_HOST
+    assert found["observed-at"] is None
+
+
+def test_why_a_run_is_stopped_is_worth_more_than_how_it_stands():
+    (least,) = [free for free in range(200) if free_for_stop(free) and not free_for_stop(free - 1)]
+    found = said(only(stopped(least, reason="?")))
+    assert found.keys().isdisjoint({"phase", "reason", "since", "pod"})
+
+
+def free_for_stop(free):
+    return free >= 0 and bool(said(only(stopped(free, reason="?"))).get("stop"))
+
+
+def test_a_stop_that_is_not_written_is_not_told():
+    plan = stopped(0, phase="Running", message="")
+    assert "stop" not in said(only(plan))
+    assert "Stopping" not in {act.reason for act in plan.actions if isinstance(act, TellJob)}
+
+
+def test_the_time_that_a_host_wants_its_job_kept_is_worth_more_than_how_it_stands():
+    waiting = make_waiting(ttl_seconds=77)
+    patch = only(planned(crowded(make_run(waiting), 35)))
+    assert said(patch) == {"host-ttl": "77"}
+    assert patch.spec == {"ttlSecondsAfterFinished": None, "suspend": False}
 
 
 def test_what_there_is_makes_room_for_why_a_run_is_stopped():
@@ -225,17 +295,52 @@ def test_a_run_ends_with_as_much_of_its_result_as_there_is_room_for(free, has, l
     assert said_["errorMessage"]
 
 
-@pytest.mark.parametrize("free", [0, 60, 120])
-def test_where_there_is_no_room_for_a_result_the_end_waits_for_it_and_nothing_is_taken_away(free):
-    run = make_over(1, job=make_job(phase="Running", reason="AgentWorking", notes={Status.POD: "p/u"}))
-    plan = (
-        planned(crowded(run, free), 0)
-        if free == 0
-        else reconcile(make_snapshot(crowded(run, free)), now(), POLICY)
-    )
-    assert patches(plan) == []
-    assert [a.reason for a in plan.actions if isinstance(a, TellJob)] == ["AnnotationsFull"]
+BEATING = {"observed-at": stamp(90), "heartbeat-seconds": "60", "log-cursor": "{}"}
+
+
+@pytest.mark.parametrize("free", [0, 20, 60])
+@pytest.mark.parametrize("notes", [{}, {"observed-at": stamp(90)}])
+def test_where_there_is_no_room_for_a_result_a_run_waits_for_it(free, notes):
+    job = make_job(phase="Running", reason="AgentWorking", notes=notes)
+    plan = planned(crowded(make_over(1, job=job), free))
+    found = after(make_snapshot(crowded(make_over(1, job=job), free)), plan, now()).runs[0].job.status
+    assert {name: found.get(name) for name in job.status} == job.status
+    assert "result" not in found
     assert plan.look_again == room.AGAIN_SECONDS
+    told = {action.reason for action in plan.actions if isinstance(action, TellJob)}
+    assert told == {"AnnotationsFull"}
+
+
+def test_a_run_that_has_waited_for_room_ends_with_its_result_when_there_is_some():
+    run = make_over(1, job=make_job(phase="Running", reason="AgentWorking"))
+    seen = make_snapshot(crowded(run, 20))
+    seen = after(seen, reconcile(seen, now(), POLICY), now())
+    patch = only(reconcile(filled(seen, [900]), now(160), POLICY))
+    assert said(patch)["phase"] == Phase.FAILED == json.loads(said(patch)["result"])["phase"]
+
+
+def test_what_a_run_no_longer_needs_makes_room_for_its_end():
+    run = make_over(
+        1, job=make_job(phase="Running", reason="AgentWorking", notes=BEATING | {"message": "m" * 60})
+    )
+    found = ended(0, run)
+    assert json.loads(found["result"])["reason"] == found["reason"] == Reason.CONTAINER_ERROR
+    assert found["observed-at"] is None
+
+
+def test_where_a_whole_is_kept_leaves_just_before_the_result_and_the_result_says_its_checksum():
+    run = whole()
+    needed = {free for free in range(0, 2500, 20) if "result-ref" in ended(free, run)}
+    assert needed == set(range(min(needed), 2500, 20)), "it never leaves where there is more room"
+    found = ended(max(min(needed) - 20, 0), run)
+    assert found["result"]
+    assert json.loads(ended(min(needed), run)["result"])["sha256"]
+
+
+def test_of_an_end_that_waits_for_room_no_whole_is_kept():
+    run = make_over(1, job=make_job(phase="Running", reason="AgentWorking"), log=LONG)
+    plan = planned(crowded(run, 20))
+    assert not any(isinstance(action, StoreResult) for action in plan.actions)
 
 
 def test_where_there_is_no_room_at_all_nothing_is_asked_for():

@@ -123,7 +123,7 @@ async def test_a_config_map_of_another_result_is_left_as_it_is():
         await asyncio.sleep(3)
         assert phase_of(world) is Phase.SUCCEEDED
         assert status(world, Status.RESULT_REF) is None
-        assert "ResultCut" in told(world)
+        assert f"is kept in configmap/{NAME}" in told(world)["ResultCut"]
 
 
 @virtual
@@ -151,6 +151,18 @@ async def test_config_maps_that_always_fail_hold_up_a_result_for_minutes_only():
         times = stores(world)
         assert 120 <= times[-1] - times[0] < 155
         assert len(times) < 25
+
+
+@virtual
+async def test_config_maps_that_a_busy_server_turns_away_hold_up_a_result_for_minutes_only():
+    async with engine() as world:
+        world.cluster.trouble = always(errors.Throttled("busy", 10), StoreResult)
+        await over(world)
+        await asyncio.sleep(60)
+        assert phase_of(world) is not Phase.SUCCEEDED
+        await asyncio.sleep(180)
+        assert phase_of(world) is Phase.SUCCEEDED
+        assert "busy" in told(world)["ResultCut"]
 
 
 @virtual
@@ -205,11 +217,26 @@ async def test_a_run_goes_its_way_however_full_its_job_is(free):
         before = len(world.cluster.calls)
         await over(world, **filler(ANNOTATIONS_MAX - free))
         await asyncio.sleep(600)
-        assert (phase_of(world) is Phase.SUCCEEDED) or free < 100
+        assert (phase_of(world) is Phase.SUCCEEDED) is (free > 100)
+        assert bool(status(world, Status.RESULT)) is (free > 100), "without room for a result it waits"
         refused = [entry for entry in world.told.about("refused") if isinstance(entry[1], errors.TooLarge)]
         assert not refused, "what is there is counted before it is tried"
         assert len(world.cluster.calls) - before < 40
         assert ("AnnotationsFull" in told(world)) is (free <= FEW)
+
+
+@virtual
+async def test_a_run_that_had_no_room_for_its_end_ends_within_a_minute_of_there_being_some():
+    async with engine() as world:
+        full(world)
+        await over(world, **filler(ANNOTATIONS_MAX))
+        await asyncio.sleep(300)
+        assert phase_of(world) is None
+        world.cluster._save(merged(world.cluster.jobs[uid_of("run-1")], filler(ANNOTATIONS_MAX - 2000)))
+        world.see_again()
+        await asyncio.sleep(61)
+        assert phase_of(world) is Phase.SUCCEEDED
+        assert status(world, Status.RESULT)
 
 
 @virtual

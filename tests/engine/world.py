@@ -126,7 +126,8 @@ class Cluster:
     async def store(self, action):
         await self._called(action)
         if self.stored.setdefault(action.name, action).sha256 != action.sha256:
-            raise errors.Refused(f"ConfigMap {action.name} holds another result", 409, "AlreadyExists")
+            said = f"another version of the result is kept in configmap/{action.name}"
+            raise errors.Refused(said, 409, "AlreadyExists")
 
     async def tell(self, action):
         await self._called(action)

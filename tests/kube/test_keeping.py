@@ -60,7 +60,7 @@ async def test_keeping_it_again_changes_nothing(cluster, keeping, run):
 
 async def test_another_result_of_the_same_run_is_not_taken_for_it(cluster, keeping, run):
     await keeping.store(asking(run))
-    with pytest.raises(errors.Refused, match="another result"):
+    with pytest.raises(errors.Refused, match=f"another version of the result is kept in configmap/{NAME}"):
         await keeping.store(asking(run, "{}"))
     assert there(cluster)["data"] == {"result.json": TEXT}
 

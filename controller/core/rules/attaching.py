@@ -7,7 +7,7 @@ both Jobs. It never writes on the Job that does the work: that is `relabelling`'
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from controller.core import admission, attachments, orphans, result
+from controller.core import admission, attachments, orphans, result, room
 from controller.core.actions import Plan, ReadResult, TellJob, answer_mark
 from controller.core.attachments import Target
 from controller.core.contract import TERMINAL, ErrorCode, Phase, Reason, Status
@@ -71,7 +71,7 @@ def _accompany(seen: Snapshot, run: Run, on: Target, now: Now, policy: Policy) -
         return _unseen(seen, run, on, now, policy)
     if not _has_result(job):
         return _mirror(run, job, now, policy)
-    if relabelling.is_due(seen, on.uid, run.job):
+    if relabelling.is_due(seen, on.uid, run.job) and room.full(on.uid) not in seen.since:
         # First its Job is told, and the answer to that comes back here. Its result is read all the same: the
         # Job may be deleted meanwhile.
         return Plan(marks=(answer_mark(on.uid),)) if on.uid in seen.answers else _ask(run, on)

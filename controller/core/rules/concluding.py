@@ -28,8 +28,8 @@ from controller.core.transcript import AttemptLog, LogState
 
 STORE_SECONDS: Final = 120.0
 """So long a ConfigMap that fails is waited for, by the monotonic clock."""
-_JUST_FAILED_SECONDS: Final = 5.0
-"""So soon after a further failure the result is written without: if that fails too, it is the API server."""
+_GIVEN_UP_SECONDS: Final = 60.0
+"""So long after a further failure the result is written without: if that fails too, it is the API server."""
 
 
 def conclude(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -120,7 +120,7 @@ def _kept(
     if patch.annotations.get(keys.status(Status.RESULT)) in (None, whole):
         return (alone,)
     if (why := _unkept(run, now)) is not None:
-        said = f"What did not fit into {keys.status(Status.RESULT)} could not be kept: {why}"
+        said = f"What did not fit into {keys.status(Status.RESULT)} is not kept with this run: {why}"
         return TellJob(job.namespace, job.name, job.uid, "ResultCut", said, warning=True), alone
     labels = {keys.run_id: job.ids.run, keys.agent_id: job.ids.agent}
     digest = contract.sha256(whole.encode())
@@ -137,7 +137,7 @@ def _unkept(run: Run, now: Now) -> str | None:
     found = run.unkept
     if found is None:
         return None
-    given_up = found.at >= found.since + STORE_SECONDS and now.mono < found.at + _JUST_FAILED_SECONDS
+    given_up = found.at >= found.since + STORE_SECONDS and now.mono < found.at + _GIVEN_UP_SECONDS
     return found.why if found.final or given_up else None
 
 

@@ -1,4 +1,7 @@
-"""Many plans into one: one patch per Job, the earliest time to look again, all marks and rests, in order."""
+"""Many plans into one: one patch per Job, the earliest time to look again, all marks and rests, in order.
+
+But for one thing: the whole of a result is stored before its Job is patched at all.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,10 +40,22 @@ def merge(plans: Iterable[Plan]) -> Plan:
             else:
                 actions.append(action)
                 patches[action.job_uid] = action
-    # What a patch refers to is there before it, wherever the patch has its place.
-    actions.sort(key=lambda action: not isinstance(action, StoreResult))
     rests = tuple(rest for plan in plans for rest in plan.rests)
+    _store_first(actions)
     return Plan(tuple(actions), min(waits, default=None), tuple(dict.fromkeys(marks)), rests)
+
+
+def _store_first(actions: list[Action]) -> None:
+    """A patch may have come to an earlier place by being joined with one that did not say how a run ended."""
+    for store in [action for action in actions if isinstance(action, StoreResult)]:
+        at = actions.index(store)
+        patched = (
+            place
+            for place, action in enumerate(actions[:at])
+            if isinstance(action, PatchJob) and action.job_uid == store.job_uid
+        )
+        if (first := next(patched, None)) is not None:
+            actions.insert(first, actions.pop(at))
 
 
 def _join(first: PatchJob, second: PatchJob) -> PatchJob:

@@ -7,7 +7,7 @@ A run id that others change is written down, never fought. A failure here change
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from controller.core import attachments, history, room
+from controller.core import attachments, history
 from controller.core.actions import PatchJob, PatchPod, Plan
 from controller.core.admission import is_waiting
 from controller.core.contract import Phase, Status, keys_of
@@ -36,7 +36,7 @@ def _serves(job: Job) -> bool:
 
 def is_due(seen: Snapshot, on_uid: str, job: Job) -> bool:
     """The Job of that uid is still to be told that this attached run continues on it."""
-    if on_uid in seen.labels_refused or room.full_mark(on_uid) in seen.since:
+    if on_uid in seen.labels_refused:
         return False
     found = next((run.job for run in seen.runs if run.job.uid == on_uid), None)
     if found is None or not _serves(found):

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from controller.core import admission, attachments
+from controller.core import admission, attachments, room
 from controller.core.actions import PatchJob, ReadResult, TellJob, answer_mark
-from controller.core.contract import ErrorCode, Phase, Reason, Status
+from controller.core.contract import ANNOTATIONS_MAX, ErrorCode, Phase, Reason, Status
 from controller.core.model import Wishes
 from controller.core.reconcile import reconcile
 from controller.core.rules import admitting, attaching
@@ -324,6 +324,18 @@ def test_its_end_waits_until_its_job_says_that_it_has_served_it():
     assert attaching.accompany(seen, now(), POLICY).actions == ()
     refused = replace(seen, labels_refused=frozenset([uid_of("live")]))
     assert patch_of(attaching.accompany(refused, now(), POLICY)).why == "copy", "a refusal changes no verdict"
+    full = replace(seen, since={**seen.since, room.full(uid_of("live")): 50.0})
+    assert patch_of(attaching.accompany(full, now(), POLICY)).why == "copy", "nor does a Job that is full"
+
+
+def test_it_ends_though_its_job_is_too_full_to_say_that_it_has_served_it():
+    done = live(**ENDED)
+    done = replace(done, job=replace(done.job, notes_bytes=ANNOTATIONS_MAX))
+    seen = replace(answered(done, attached()), fresh=True)
+    for _ in range(3):
+        seen = after(seen, reconcile(seen, now(), POLICY), now())
+    (ended,) = [run.job for run in seen.runs if run.job.name == "next"]
+    assert (ended.phase, Status.RESULT in ended.status) == (Phase.SUCCEEDED, True)
 
 
 def test_all_of_it_happens_step_by_step_and_then_nothing():

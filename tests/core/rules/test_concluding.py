@@ -105,7 +105,8 @@ def test_where_nothing_has_left_the_annotation_but_what_nobody_has_there_is_no_w
         pytest.param(unkept(50.0), True, id="it failed once"),
         pytest.param(unkept(99.0, since=0.0), True, id="it has failed for less than two minutes"),
         pytest.param(unkept(99.0, since=-30.0), False, id="it has for longer, and just now"),
-        pytest.param(unkept(90.0, since=-300.0), True, id="and a moment ago, so that it may be tried again"),
+        pytest.param(unkept(41.0, since=-300.0), False, id="and within the last minute"),
+        pytest.param(unkept(40.0, since=-300.0), True, id="and a minute ago, so that it may be tried again"),
         pytest.param(unkept(0.0, final=True), False, id="it is refused"),
     ],
 )

@@ -1,4 +1,4 @@
-from controller.core.actions import ConfirmGone, PatchJob, Plan, ReadPods, RefreshJob, Rest
+from controller.core.actions import ConfirmGone, PatchJob, Plan, ReadPods, RefreshJob, Rest, StoreResult
 from controller.core.rules.merging import merge
 
 
@@ -42,6 +42,17 @@ def test_a_guard_by_version_stays():
 def test_patches_of_different_jobs_stay_apart():
     plans = [Plan((patch("u"), patch("v"))), Plan((patch("v", b="2"),))]
     assert [action.job_uid for action in merge(plans).actions] == ["u", "v"]
+
+
+def test_the_whole_of_a_result_is_kept_before_any_patch_of_its_job():
+    keep, refresh, end = (
+        patch(why="keep"),
+        RefreshJob("agents", "b", "b"),
+        patch(phase="Failed", why="result"),
+    )
+    other, store = patch("v"), StoreResult("agents", "run-u", "run-1", "u", "{}", "5")
+    found = merge([Plan((other, keep, refresh)), Plan((store, end))]).actions
+    assert found == (other, store, patch(phase="Failed", why="keep+result"), refresh)
 
 
 def test_the_earliest_time_to_look_again_counts():
