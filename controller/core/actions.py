@@ -167,6 +167,8 @@ class FollowLog:
     """How far it was read by an earlier process, for a log whose beginning is not there any more."""
     check: bool = False
     """Make certain: read all that there is now, and tell when (`AttemptLog.read_at`)."""
+    restarts: int = 0
+    """Of the container: a kubelet has only the log of its newest start."""
     patient: bool = False
     """Nothing but a trace waits for it: others go first."""
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from controller.core import diagnosis
 from controller.core.model import Container
+from controller.core.transcript import AgentLog
 
 _SIGNALS: Final = {
     1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
@@ -41,3 +42,10 @@ def unknown(pod: str, *, there: bool) -> str:
     if there:
         return f"Pod {pod} is there, but how the agent's container in it has ended could not be observed."
     return f"Pod {pod} is gone, and how the agent's container in it ended went with it."
+
+
+def said_by(container: Container | None, seen: AgentLog) -> AgentLog:
+    """What the container's last process has said: a result from before a restart is not its own."""
+    if container is None or not container.restarts or container.started_at is None or seen.claim is None:
+        return seen
+    return seen if seen.claim.at >= container.started_at else replace(seen, claim=None, turn_open=True)

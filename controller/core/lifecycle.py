@@ -51,9 +51,11 @@ def decisive(known: Facts, name: str) -> Attempt | None:
 
 def unread(run: Run, log: AttemptLog | None) -> bool:
     """Whether more of the decisive log may still come."""
-    if log is not None:
+    name = agent_container(run.job)
+    attempt = decisive(facts.gather(run), name)
+    container = agent_in(attempt, name) if attempt else None
+    if log is not None and (container is None or log.restarts >= container.restarts):
         return log.state is LogState.READING
-    attempt = decisive(facts.gather(run), agent_container(run.job))
     return attempt is not None and any(pod.uid == attempt.uid for pod in run.pods)
 
 

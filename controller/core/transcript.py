@@ -186,6 +186,8 @@ class AttemptLog:
     """The follower has been told that the container is about to end, so that a stream is needed at once."""
     works: bool = False
     """The newest connection could read it: time without a line is the agent's, not a lost connection's."""
+    restarts: int = 0
+    """Of the container when its log was asked for: that of a later start is another log."""
     read_at: float | None = None
     """Monotonic second at which a read began that then came to the end of what there was; None: none has.
 

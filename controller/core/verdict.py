@@ -146,7 +146,7 @@ def conclude(run: Run, log: AttemptLog | None) -> Finding:
         container=exits.known(container) if container else None,
         pod=lifecycle.newest_pod(run),
         log=log.state if log else LogState.MISSING,
-        seen=log.seen if log else AgentLog(),
+        seen=exits.said_by(container, log.seen) if log else AgentLog(),
         last_seen=_last_seen(run, attempt),
         events=run.events(attempt.uid if attempt else run.job.uid),
         later=bool(known.attempts) and known.attempts[-1] is not attempt,

@@ -12,7 +12,7 @@ from controller.core.model import Owned, Pod, PodEvent
 from controller.core.room import AGAIN_SECONDS, LEVELS
 from controller.core.rules.concluding import STORE_SECONDS
 from controller.core.snapshot import Asked, Cramped, Heard, Ownership, Unkept
-from controller.core.transcript import AttemptLog
+from controller.core.transcript import AttemptLog, LogState
 
 _GONE_MOST: Final = 8
 """So many pods that are gone are remembered of a run; the facts on its Job know of older ones."""
@@ -72,8 +72,11 @@ class Findings:
         self._cramped: dict[str, Cramped] = {}
 
     def put_log(self, job_uid: str, log: AttemptLog) -> None:
-        """How far the log of one of its pods has been read."""
-        self._logs.setdefault(job_uid, {})[log.pod_uid] = log
+        """How far the log of one of its pods has been read. Of one that has ended nobody knows more later."""
+        logs = self._logs.setdefault(job_uid, {})
+        known = logs.get(log.pod_uid)
+        if known is None or known.state is LogState.READING or log.restarts > known.restarts:
+            logs[log.pod_uid] = log
 
     def logs(self, job_uid: str) -> tuple[AttemptLog, ...]:
         """Those of all its pods."""

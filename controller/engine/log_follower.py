@@ -43,8 +43,11 @@ class LogFollower:
         """Read this log, or tell its reader what has become known of its container. Never waits."""
         key = (action.job_uid, action.pod_uid)
         if key in self._readers:
-            self._readers[key][0].tell(action)
-            return
+            reader, task = self._readers[key]
+            if action.restarts <= reader.restarts and not task.done():
+                reader.tell(action)
+                return
+            task.cancel()  # its container was started again, and has another log
         reader = Reader(action, self._means)
         task = self._group.create_task(reader.read(), name=f"log {action.pod}")
         self._readers[key] = (reader, task)

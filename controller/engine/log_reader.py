@@ -101,6 +101,11 @@ class Reader:
 
     # ── What others say ──────────────────────────────────────────────────────────────────────────
 
+    @property
+    def restarts(self) -> int:
+        """Of the container whose log it reads."""
+        return self._action.restarts
+
     def tell(self, action: FollowLog) -> None:
         """What is to become of the container. Says once more what has been read: who asks may not have it."""
         wish, before = self._wish, (self._wish.ended, self._wish.urgent)
@@ -145,7 +150,9 @@ class Reader:
                     return
                 self._means.observer.log_read(_outcome(error))
                 failures += 1
-                await self._rest(_delay(error, failures, self._means.rng))
+                seconds = _delay(error, failures, self._means.rng)
+                # Who asks to be left alone is: no news shortens that.
+                await (asyncio.sleep(seconds) if isinstance(error, errors.Throttled) else self._rest(seconds))
                 continue
             failures = 0
             idle = idle + 1 if self._seen.lines == before else 0
@@ -321,6 +328,7 @@ class Reader:
             final=self._wish.ended,
             urgent=self._wish.urgent,
             works=self._works,
+            restarts=self._action.restarts,
             read_at=self._read_at,
             place=self._log.place,
         )

@@ -8,6 +8,7 @@ from controller.core.model import Container, RunState, Wishes
 from controller.core.snapshot import Facts
 from controller.core.transcript import AgentLog, LogState
 from tests.core.builders import (
+    at,
     exited,
     make_attempt,
     make_claim,
@@ -576,3 +577,9 @@ def test_a_job_that_never_got_a_pod_is_told_of_by_its_own_events():
     )
     reason, said = said_of(run)
     assert (reason, "exceeded quota" in said) == (Reason.POD_MISSING, True)
+
+
+def test_a_result_from_before_the_container_was_started_again_is_not_that_of_its_last_process():
+    ended = replace(exited(0), restarts=1, started_at=at(89))
+    run = make_over(containers=(ended,))
+    assert verdict.conclude(run, make_log(restarts=1)).reason is Reason.TRUNCATED_OUTPUT

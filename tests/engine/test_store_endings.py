@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from controller.core import facts
 from controller.core.model import Wishes
 from controller.core.snapshot import Export, Policy
-from controller.core.transcript import LogState
+from controller.core.transcript import AgentLog, LogState
 from controller.engine.store import Store
 from tests.core.builders import (
     POLICY,
@@ -106,9 +106,9 @@ def test_a_job_that_is_seen_again_in_another_slot_is_no_ghost_of_the_first(store
 def test_the_newest_word_of_each_log_is_known(store):
     store.put_job(make_job())
     uid = uid_of("run-1")
-    assert store.put_log(uid, make_log(final=False)) == {SLOT}
+    assert store.put_log(uid, make_log(final=False, state=LogState.READING)) == {SLOT}
     store.put_log(uid, make_log("run-1-y"))
-    store.put_log(uid, make_log(final=True))
+    store.put_log(uid, make_log(final=True, state=LogState.READING))
     logs = {log.pod_uid: log.final for log in runs(store)["run-1"].logs}
     assert logs == {uid_of("run-1-x"): True, uid_of("run-1-y"): False}
 
@@ -420,3 +420,15 @@ def test_a_run_that_was_not_at_work_is_not_cut_off(store, job):
     store.drop_job(job)
     store.confirm_gone(job.uid, absent=True)
     assert departed(store) == ()
+
+
+def test_a_log_that_has_ended_is_not_forgotten_for_one_that_begins_late(store):
+    store.put_job(make_job())
+    uid = uid_of("run-1")
+    store.put_log(uid, make_log())
+    store.put_log(uid, make_log(state=LogState.MISSING, seen=AgentLog()))
+    (log,) = store.snapshot(SLOT, fresh=True).runs[0].logs
+    assert log.state is LogState.COMPLETE
+    store.put_log(uid, make_log(state=LogState.READING, seen=AgentLog(), restarts=1))
+    (log,) = store.snapshot(SLOT, fresh=True).runs[0].logs
+    assert log.state is LogState.READING

@@ -11,7 +11,7 @@ from controller.core.contract import SECOND, TERMINAL, Status
 from controller.core.model import Job, Now, Pod, RunState
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Export, Policy, Run, Snapshot
-from controller.core.transcript import AttemptLog, LogState
+from controller.core.transcript import AttemptLog, Checkpoint, LogState
 
 DEADLINE_NEAR: Final = 60.0
 """Seconds before its Job's deadline from which on a log is urgent. By the wall clock: it stops nothing."""
@@ -77,6 +77,8 @@ def _has_ended(run: Run, pod: Pod) -> bool:
 
 def _follow(seen: Snapshot, run: Run, pod: Pod, now: Now) -> Plan:
     log = run.log(pod.uid)
+    if log is not None and log.restarts < _restarts(run, pod):
+        log = None  # of a process that is gone: its container was started again
     if log is not None and (log.state is not LogState.READING or log.final):
         return Plan()
     if _has_ended(run, pod):
@@ -85,6 +87,20 @@ def _follow(seen: Snapshot, run: Run, pod: Pod, now: Now) -> Plan:
     asked = () if _knows(log, urgent=urgent) else (_request(run, pod, urgent=urgent),)
     left = _deadline_in(run.job, now)
     return Plan(asked, look_again=None if urgent or left is None else left - DEADLINE_NEAR)
+
+
+def _restarts(run: Run, pod: Pod) -> int:
+    container = lifecycle.agent_in(pod, lifecycle.agent_container(run.job))
+    return container.restarts if container is not None else 0
+
+
+def _begun(run: Run, pod: Pod) -> Checkpoint | None:
+    """What an earlier process of ours knew of the log, unless the container was started again since."""
+    found = None if run.log(pod.uid) else cursor.of(run.job, pod.uid)
+    container = lifecycle.agent_in(pod, lifecycle.agent_container(run.job))
+    if found is None or container is None or not container.restarts or container.started_at is None:
+        return found
+    return found if (found.seen.last_at or 0) >= container.started_at else None
 
 
 def _knows(log: AttemptLog | None, *, urgent: bool) -> bool:
@@ -111,5 +127,6 @@ def _request(run: Run, pod: Pod, *, urgent: bool, sure: bool = False) -> FollowL
         urgent=urgent,
         check=sure,
         patient=run.job.phase in TERMINAL,
-        begun=None if run.log(pod.uid) else cursor.of(run.job, pod.uid),
+        begun=_begun(run, pod),
+        restarts=_restarts(run, pod),
     )

@@ -165,3 +165,11 @@ def test_a_check_asks_for_all_that_there_is_whatever_is_known():
 def test_every_attempt_has_its_own_log():
     pods = (make_ended_pod(1), make_pod(name="run-1-y", created=50))
     assert [follow.pod for follow in follows(make_run(make_job(), *pods))] == ["run-1-x", "run-1-y"]
+
+
+def test_the_log_of_a_container_that_was_started_again_is_another_log():
+    again = make_pod(replace(running(), restarts=1))
+    for log in (make_log(), make_log(final=True, state=LogState.READING), make_open_log()):
+        (follow,) = follows(make_run(make_job(), again, logs=[log]))
+        assert (follow.restarts, follow.ended) == (1, False)
+    assert follows(make_run(make_job(), again, logs=[replace(make_open_log(), restarts=1)])) == ()
