@@ -113,27 +113,48 @@ class Heartbeats:
 
 
 EVENT_LISTS_A_SECOND: Final = 5.0
-_LISTS_AT_ONCE: Final = 10.0
+_LISTS_AT_ONCE: Final = 10
+_UNCLAIMED_SECONDS: Final = 60.0
+"""So long a turn is kept for somebody who does not come for it."""
 
 
 class EventLists:
-    """Lists of Events: each reads all that its namespace has, for the API server keeps no index of them."""
+    """Lists of Events: each reads all that its namespace has, for the API server keeps no index of them.
+
+    Who has to wait has a turn of his own, so that nobody comes before it in vain.
+    """
 
     def __init__(self) -> None:
-        self._left = _LISTS_AT_ONCE
-        self._seen_at: float | None = None
+        self._turns: dict[str, float] = {}
+        """Who waits, by uid -> when his turn is."""
+        self._full_at = 0.0
+        """When all that have been made or promised will have been made, at their rate."""
+        self._spare_at = 0.0
+        """The last turn of those that others go before. Nothing is promised to them."""
 
-    def wait(self, mono: float, *, spare: bool) -> float:
+    def wait(self, about: str, mono: float, *, spare: bool) -> float:
         """Seconds for which a list has to wait. 0: it is made now, and counted. `spare`: others go first."""
-        if self._seen_at is not None:
-            grown = max(0.0, mono - self._seen_at) * EVENT_LISTS_A_SECOND
-            self._left = min(self._left + grown, _LISTS_AT_ONCE)
-        self._seen_at = mono
-        missing = (1 + _LISTS_AT_ONCE / 2 if spare else 1) - self._left
-        if missing > 0:
-            return max(missing / EVENT_LISTS_A_SECOND, _SHORTEST_WAIT)
-        self._left -= 1
-        return 0.0
+        turn = self._turns.get(about)
+        if turn is not None and turn > mono:
+            return max(turn - mono, _SHORTEST_WAIT)
+        self._turns.pop(about, None)
+        if turn is not None and not spare:
+            return 0.0
+        at_once = _LISTS_AT_ONCE // 2 if spare else _LISTS_AT_ONCE
+        at = self._full_at - (at_once - 1) / EVENT_LISTS_A_SECOND
+        if at <= mono or not spare:
+            self._full_at = max(self._full_at, mono) + 1 / EVENT_LISTS_A_SECOND
+        else:
+            at = self._spare_at = max(at, self._spare_at + 1 / EVENT_LISTS_A_SECOND)
+        if at <= mono:
+            return 0.0
+        self._forget_unclaimed(mono)
+        self._turns[about] = at
+        return max(at - mono, _SHORTEST_WAIT)
+
+    def _forget_unclaimed(self, mono: float) -> None:
+        while self._turns and self._turns[first := next(iter(self._turns))] < mono - _UNCLAIMED_SECONDS:
+            del self._turns[first]
 
 
 def _share_of_a_second(size: int) -> int:

@@ -64,7 +64,7 @@ def _must_wait(parts: Parts, slot: Slot, action: Action) -> bool:
         case actions.PatchJob(beat=True):
             seconds = parts.store.beats.wait(action.job_uid, mono)
         case actions.ReadEvents():
-            seconds = parts.event_lists.wait(mono, spare=action.started)
+            seconds = parts.event_lists.wait(action.about, mono, spare=action.started)
         case _:
             return False
     if seconds > 0:

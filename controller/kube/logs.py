@@ -157,9 +157,9 @@ class ContainerLog:
         async with aclosing(self._kube.log(*self._of, follow=False, limit_bytes=PROBE_MAX)) as chunks:
             start = b"".join([chunk async for chunk in chunks])
         at, _ = self._stamped(start)
-        if not at and start:
+        if not at and start.startswith(GONE):
             raise _unreadable(start)
-        if at == place.first:
+        if at == place.first or (start and not at):  # words without a time may stand before the first line
             return False
         self._place = _Place(
             place.first, place.newest, place.same, place.after, place.oldest, mark=place.mark

@@ -152,7 +152,14 @@ def already_live(world, runs, *, observed=-10, kib=0, promised="60"):
     """So many runs of as many agents that were at work before this controller came."""
     for number in range(runs):
         name = f"run-{number}"
-        notes = {"schema": "1", "phase": "Starting", "reason": "Admitted", "message": "", "since": stamp(900)}
+        said = "Admitted; Kubernetes has not made a pod yet."
+        notes = {
+            "schema": "1",
+            "phase": "Starting",
+            "reason": "Admitted",
+            "message": said,
+            "since": stamp(900),
+        }
         notes |= {"observed-at": stamp(START + observed), "heartbeat-seconds": promised}
         notes |= {"trace-id": uid_of(name).replace("-", "")}
         annotations = {KEYS.status(key): value for key, value in notes.items()} | {

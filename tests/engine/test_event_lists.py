@@ -113,15 +113,38 @@ async def test_pulls_are_facts_as_soon_as_anything_is_written():
 def test_so_many_lists_are_made_and_not_more():
     lists, made, mono = EventLists(), 0, 0.0
     while mono < 60:
-        wait = lists.wait(mono, spare=False)
+        wait = lists.wait(f"uid-{made}", mono, spare=False)
         made += not wait
         mono += wait
     assert made <= 10 + 60 * EVENT_LISTS_A_SECOND + 1
 
 
+@pytest.mark.parametrize("spare", [False, True])
+def test_nobody_comes_in_vain_more_than_once(spare):
+    lists, coming, asked, made = EventLists(), {f"uid-{n}": 0.0 for n in range(300)}, 0, []
+    while coming:
+        about = min(coming, key=coming.get)
+        mono = coming.pop(about)
+        asked += 1
+        if (wait := lists.wait(about, mono, spare=spare)) > 0:
+            coming[about] = mono + wait
+        else:
+            made.append(mono)
+    assert asked <= 2 * 300
+    assert max(made) <= 300 / EVENT_LISTS_A_SECOND + 1
+
+
+def test_turns_that_nobody_claims_are_forgotten():
+    lists = EventLists()
+    for n in range(2000):
+        lists.wait(f"uid-{n}", n / 2, spare=n % 2 == 0)
+    for n in range(100):
+        lists.wait(f"more-{n}", 5000.0, spare=False)
+    assert len(lists._turns) <= 100
+
+
 def test_lists_that_only_a_trace_wants_leave_room_for_others():
     lists = EventLists()
-    spare = sum(not lists.wait(0.0, spare=True) for _ in range(20))
-    others = sum(not lists.wait(0.0, spare=False) for _ in range(20))
+    spare = sum(not lists.wait(f"spare-{n}", 0.0, spare=True) for n in range(20))
+    others = sum(not lists.wait(f"other-{n}", 0.0, spare=False) for n in range(20))
     assert (spare, others) == (5, 5)
-    assert lists.wait(0.0, spare=True) > lists.wait(0.0, spare=False) > 0

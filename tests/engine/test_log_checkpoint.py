@@ -98,3 +98,12 @@ async def test_what_was_lost_once_stays_lost_over_restarts(lines):
 async def test_a_log_that_was_rotated_before_anybody_read_it_is_not_whole(lines):
     log = await read(Kubelet(lines, first=3))
     assert (log.state, log.seen.claim is None) == (LogState.TRUNCATED, False)
+
+
+async def test_words_of_the_kubelet_before_the_first_line_do_not_hide_the_log(lines):
+    begun = cursor.decode(cursor.encode(await read(Kubelet(lines[:10]))))
+    body = b"".join(
+        f"{contract.rfc3339(at)[:-1]}.{at % SECOND:09d}Z ".encode() + line + b"\n" for at, line in lines
+    )
+    log = await read(Kubelet(lines, says=b"a notice of the kubelet\n" + body), begun)
+    assert log.seen.claim is not None
