@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -327,6 +328,7 @@ def _clean(text: str) -> str:
     return redaction.hidden(text)
 
 
+@lru_cache(maxsize=4)  # every plan asks until the result is written; one is at most of a log line's length
 def _event(line: bytes) -> msgspec.Raw | None:
     """The agent's own result event but for credentials, if it is JSON that no reader stumbles over.
 

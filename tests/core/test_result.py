@@ -222,6 +222,11 @@ def test_a_result_event_is_kept_as_far_as_it_can_be_read(raw, want):
     assert "truncated" not in strict(text)
 
 
+def test_a_result_event_is_read_once_for_all_plans():
+    run = make_over(log=said(raw=b'{"a":"password=hunter2"}'))
+    assert whole(run).result_json is whole(run).result_json
+
+
 def test_numbers_that_nobody_can_mean_are_unknown():
     usage = (ModelUsage("opus", 10, -1, 2**60, 4, float("nan")), ModelUsage("haiku", 1, 2, 3, 4, 0.5))
     found = read(make_over(log=said(models=usage, cost_usd=float("inf"), duration_ms=-5, turns=10**30)))
