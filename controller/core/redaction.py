@@ -26,15 +26,32 @@ _NAMES: Final[Mapping[str, str]] = {
     "passphrase": "",
     "credential": "s?",
     "pwd": "(?<=[_; ]pwd)",
+    "pass": (
+        r"""(?:(?<=_pass)|(?<=["'`]pass)(?=\\{0,3}["'`])"""
+        r"""|(?<=-pass)(?=[=\s])|(?<![^\s"'`,;&?(]pass)(?==))"""
+    ),
 }
 """What a value is called: a word in lower case, and what else has to be there."""
-_QUOTED: Final = r"""\\{0,3}["'`]([^"'`\n\\]++)"""
-_BARE: Final = r"""(?!(?:null|none|true|false|undefined)\b)([^\s"',;`]{3,})"""
+_QUOTED: Final = (
+    r"""(["'`])((?:\\.|(?!\1)[^\\\n])++)(?=\1)"""
+    r"""|(\\{1,3})(["'`])((?:(?!\3\4)\\++.|(?!\4)[^\\\n])++)(?=\3\4)"""
+    r"""|\\{0,3}["'`]([^"'`\n\\]++)"""
+)
+"""Up to the same quote again; where there is none, up to any. The last group that takes part is the value."""
+_MORE: Final = r"""[,;][^\s"',;`=:]{2,}+(?![=:])"""
+_BARE: Final = (
+    r"(?!(?:null|none|true|false|undefined)\b)"
+    rf"""([^\s"',;`]{{3,}}+(?:{_MORE})*+|[^\s"',;`]{{1,2}}(?:{_MORE})++)"""
+)
+"""Up to a comma or semicolon, unless what follows that is neither a blank nor a name with a value."""
+_COUNT: Final = r"""\d{1,6}(?:[./]\d{1,6})?[km]?[.)\]}%:!?<>|*]*+(?:[\s"',;`&\\]|\Z)"""
+_COUNTED: Final = ("token", "pass")
+"""So many tokens are no token, and so many tests that pass no password."""
 _IS: Final = r"""\\{0,3}["'`]?[ \t]{0,4}(?:=>|[=:])[ \t]{0,4}"""
 
 
 def _named(word: str, more: str) -> re.Pattern[str]:
-    count = r"(?!\d{1,6}\b)" if word == "token" else ""  # so many tokens are no token
+    count = f"(?!{_COUNT})" if word in _COUNTED else ""
     return re.compile(f"{word}{more}{_IS}(?:{_QUOTED}|{count}{_BARE})")
 
 
@@ -49,6 +66,7 @@ _CONTEXTS: Final = tuple(
     (word, re.compile(word + more))
     for word, more in (
         ("://", r"""[^\s:/@]{0,128}:([^\s/'"]{1,256})(?=@)"""),
+        ("://", r"""[^\s:/@\[]{0,128}+:(?!//|\d{1,5}[/?#])(?=[^\s?#'"@]{1,256}+@)([^\s?#'"]{1,256})(?=@)"""),
         ("://", r"([\w-]{20,256})(?=@)"),
         (
             "authorization",
@@ -56,11 +74,11 @@ _CONTEXTS: Final = tuple(
         ),
         (
             "authorization",
-            _IS + r"""\\{0,3}["']?(?=[^\s"'\\]{0,512}?[\d_~+/=-])([^\s"'\\][^\n"'\\]*+)""",
+            _IS + r"""\\{0,3}["']?(?=[^\s"'\\\d_~+/=-]{0,512}+[\d_~+/=-])([^\s"'\\][^\n"'\\]*+)""",
         ),
         ("cookie", r"""["']?[ \t]{0,4}:[ \t]{0,4}["']?([^\s"'\\][^\n"'\\]*+)"""),
         ("bearer ", r""" {0,3}(?=[^\s'"]{0,512}?(?:[\d_~+/=-]|\.\w))([^\s'"]{6,})"""),
-        ("basic ", r""" {0,3}(?=[a-z0-9+/]{0,512}?[\d=])([a-z0-9+/]{6,}={0,2})"""),
+        ("basic ", r""" {0,3}(?=[a-z+/]{0,512}+[\d=])([a-z0-9+/]{6,}={0,2})"""),
         (" -u", r"""[ =]?["']?[^\s:"']{1,128}:([^\s"']{1,256})"""),
         (" --user", r"""[ =]["']?[^\s:"']{1,128}:([^\s"']{1,256})"""),
         ("sig=", r"(?<=[?&]sig=)([^\s&\"']{8,})"),
@@ -68,6 +86,8 @@ _CONTEXTS: Final = tuple(
     )
 )
 """In lower case, as all of the above: URLs, headers, credentials of a command."""
+_NEW_WORD: Final = r"(?:(?<![\w-]eyJ)|(?<=\\[nrt]eyJ)|(?<=%[0-9A-Fa-f]{2}eyJ))"
+"""Escapes end in what looks like a letter of the word that follows."""
 _SHAPES: Final = tuple(
     (prefix, re.compile(f"({re.escape(prefix)}{more})"))
     for prefix, more in (
@@ -80,22 +100,42 @@ _SHAPES: Final = tuple(
         *((f"gh{kind}_", r"[A-Za-z0-9]{20,}") for kind in "oprsu"),
         ("github_pat_", r"\w{20,}"),
         *((f"gl{kind}-", r"[\w-]{16,}") for kind in ("pat", "dt", "rt", "ptt", "oas", "cbt")),
-        ("xox", r"[abeoprs]-[\w-]{10,}"),
+        ("xox", r"[a-eoprs]-[\w%-]{10,}"),
         ("xapp-", r"[\w-]{10,}"),
         ("hooks.slack.com/services/", r"[\w/]{8,}"),
+        *((f"{site}.com/api/webhooks/", r"[\w/-]{8,}") for site in ("discord", "discordapp")),
         *((prefix, r"[0-9A-Z]{16}") for prefix in ("AKIA", "ASIA")),
         ("AIza", r"[\w-]{30,}"),
         ("ya29.", r"[\w-]{20,}"),
         ("GOCSPX-", r"[\w-]{20,}"),
-        ("eyJ", r"[\w-]{8,512}+\.[\w-]{8,}(?:\.[\w-]*)?"),
+        ("eyJ", rf"{_NEW_WORD}[\w-]{{8,512}}+\.[\w-]{{8,}}(?:\.[\w-]*)?"),
         ("hvs.", r"[\w-]{20,}"),
         ("SG.", r"(?<!\wSG\.)[\w-]{16,64}+\.[\w-]{16,}"),
         ("pypi-", r"[\w-]{40,}"),
         ("dckr_pat_", r"[\w-]{20,}"),
         ("dop_v1_", r"\w{40,}"),
+        ("gsk_", r"(?<![A-Za-z0-9]gsk_)[A-Za-z0-9]{20,}"),
+        ("xai-", r"(?<![A-Za-z0-9]xai-)[A-Za-z0-9]{20,}"),
+        ("nvapi-", r"[\w-]{20,}"),
+        ("r8_", r"(?<![A-Za-z0-9]r8_)[A-Za-z0-9]{30,}"),
+        ("AGE-SECRET-KEY-1", r"[0-9A-Z]{20,}"),
+        ("ATATT3", r"[\w=-]{20,}"),
+        *((f"shp{kind}_", r"\w{20,}") for kind in ("at", "ca", "pa", "ss")),
+        ("lin_api_", r"\w{20,}"),
+        ("tskey-", r"(?<![A-Za-z0-9]tskey-)(?=[A-Za-z_-]{0,64}+\d)[\w-]{16,}"),
     )
 )
 """What shows by itself that it is one."""
+_BASIC: Final = r"(?=[A-Za-z0-9+/]{0,512}?(?:[0-9+=]|[A-Z]{2}))[A-Za-z0-9+/]{12,}+={0,2}"
+"""A name and a password in base64: `"auth"` of Docker, `_auth` of npm."""
+_BASICS: Final = (
+    (
+        "auth",
+        re.compile(
+            rf"""auth(?:(?<=_auth)|(?<=["']auth)(?=\\{{0,3}}["'])){_IS}\\{{0,3}}["']?({_BASIC})(?![\w-])"""
+        ),
+    ),
+)
 
 _END: Final = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _BLOCK: Final = re.compile(
@@ -175,7 +215,7 @@ def _lowered(text: str) -> str:
 def _values(text: str) -> Iterator[tuple[int, int]]:
     """Where the values are; some perhaps twice, or one in another."""
     lower = _lowered(text)
-    for where, patterns in ((text, _SHAPES), (lower, _CONTEXTS), (lower, _SETTINGS)):
+    for where, patterns in ((text, _SHAPES), (text, _BASICS), (lower, _CONTEXTS), (lower, _SETTINGS)):
         for word, pattern in patterns:
             if word in where:
                 yield from (found.span(found.lastindex or 0) for found in pattern.finditer(where))

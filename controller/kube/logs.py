@@ -156,10 +156,11 @@ class ContainerLog:
         self._begin()
         async with aclosing(self._kube.log(*self._of, follow=False, limit_bytes=PROBE_MAX)) as chunks:
             start = b"".join([chunk async for chunk in chunks])
-        at, _ = self._stamped(start)
-        if not at and start.startswith(GONE):
+        # Words of the kubelet without a time may stand before the first line.
+        at = next((at for line in start.split(b"\n") if (at := self._stamped(line)[0])), 0)
+        if not at and start:
             raise _unreadable(start)
-        if at == place.first or (start and not at):  # words without a time may stand before the first line
+        if at == place.first:
             return False
         self._place = _Place(
             place.first, place.newest, place.same, place.after, place.oldest, mark=place.mark

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from controller.core import redaction
 from controller.core.contract import clip
+from tests.core.agents.agent_transcript import RECORDED
 
 WORD = "Zq7Lm2Xk9Rt4Vb8Nc3Hd6Wf1"
 """So much of what is secret may not be read anywhere."""
@@ -31,6 +32,20 @@ SHAPES = [
     f"hvs.{WORD}",
     f"SG.{WORD}.{WORD}",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx{WORD}.{WORD}",
+    f"id%3DeyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx{WORD}.{WORD}",
+    f"it is\\neyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx{WORD}.{WORD}",
+    f"gsk_{WORD}{WORD}",
+    f"xai-{WORD}{WORD}",
+    f"nvapi-{WORD}-{WORD}",
+    f"r8_{WORD}{WORD}",
+    f"xoxc-123-{WORD}",
+    f"xoxd-{WORD}%2B{WORD}",
+    f"AGE-SECRET-KEY-1{WORD.upper()}{WORD.upper()}",
+    f"ATATT3xFfGF0{WORD}={WORD}",
+    f"shpat_{WORD}{WORD}",
+    f"lin_api_{WORD}{WORD}",
+    f"tskey-auth-{WORD}-{WORD}",
+    f"https://discord.com/api/webhooks/1234567890/{WORD}_{WORD}",
     PEM,
     PEM.replace("\n", "\\n"),
     PEM.replace("\n", "\r\n").replace("RSA ", ""),
@@ -60,6 +75,27 @@ NAMED = [
     f"redis://:{WORD}@cache",
     f"https://{WORD}@sentry.example/1",
     f"https://x.example/blob?sv=1&sig={WORD}%3D",
+    f"refresh_token=1//0g{WORD}",
+    f"token: 12-{WORD}",
+    f"DB_PASS={WORD}",
+    f"SMTP_PASS: {WORD}",
+    f'{{"pass": "{WORD}"}}',
+    f'{{\\"pass\\": \\"{WORD}\\"}}',
+    f"user=me pass={WORD}",
+    f"run --db-pass {WORD}",
+    f'{{"auths": {{"https://x": {{"auth":"{WORD}=="}}}}}}',
+    f"//registry.example/:_auth={WORD}=",
+    f"password=ab,{WORD}",
+    f"password=x;{WORD}",
+    f"password=abcd,{WORD}",
+    f"""password="it's {WORD}" """,
+    f"password='say \"{WORD}\"'",
+    f'"password": "a\\"{WORD}"',
+    f'"password": "a\\b{WORD}"',
+    f'{{\\"password\\": \\"a\\\\\\"{WORD}\\"}}',
+    f"""{{\\"password\\": \\"it's {WORD}\\"}}""",
+    f"postgres://u:p@ss/{WORD}@h",
+    f"postgres://u:{WORD}/{WORD}@h",
 ]
 PLAIN = [
     "commit 5f2d1c8e9a7b3f4d6e8c0a1b2d3f4e5a6b7c8d9e0f by somebody",
@@ -75,7 +111,19 @@ PLAIN = [
     "The agent works: 3 turns, 4 tool calls.",
     "toolu_01A09q90qw90lq917835lq9 msg_fb56e08200000001 req_95ba397000000054",
     "lib/python3.12/site-packages/keyring/backends/secretservice.py",
+    'the password is required; token count: 512. (max token: 4096) {"token": 12} token=7&x=y token: 3/8',
+    "authorization: server message: insufficient_scope",
+    "--- PASS: TestFoo (0.00s), pass: 12, pass=12 fail=0, two-pass: the first, compass=north bypass: yes",
+    '"auth": "none-at-all" "auth": "serviceAccount" oauth: required_by_server',
+    "docker://registry:5000/app@sha256:1 http://[::1]:80/@scope npm http://localhost:4873/@scope/pkg",
+    "r8_short gsk_ xai-like nvapi-call shpat_x lin_api_key tskey-x discord.com/api/webhooks",
 ]
+
+
+@pytest.mark.parametrize("path", sorted(RECORDED.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_a_recorded_result_has_no_credential_and_stays_as_it_is_byte_for_byte(path):
+    results = [line for line in path.read_text().splitlines() if '"type":"result"' in line]
+    assert [redaction.hidden_json(line) for line in results] == results
 
 
 @pytest.mark.parametrize("text", [*SHAPES, *NAMED])
