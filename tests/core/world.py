@@ -142,8 +142,12 @@ def _relabelled(ids, patch):
 def _followed(run, follow, mono):
     known = run.log(follow.pod_uid) or AttemptLog(follow.pod_uid, LogState.READING, AgentLog())
     others = tuple(log for log in run.logs if log.pod_uid != follow.pod_uid)
+    if follow.restarts > known.restarts:
+        known = AttemptLog(follow.pod_uid, LogState.READING, AgentLog())
     read_at = mono if follow.check and known.works else known.read_at
-    known = replace(known, final=follow.ended, urgent=follow.urgent, read_at=read_at)
+    known = replace(
+        known, final=follow.ended, urgent=follow.urgent, read_at=read_at, restarts=follow.restarts
+    )
     return replace(run, logs=(*others, known))
 
 

@@ -10,6 +10,7 @@ from controller.engine import loops
 class _Reading:
     ended: bool = False
     urgent: bool = False
+    restarts: int = 0
     read_at: float | None = None
     read: AgentLog = field(default_factory=AgentLog)
 
@@ -27,6 +28,7 @@ class Readers:
 
     def follow(self, action):
         reading = self._open.setdefault((action.job_uid, action.pod_uid), _Reading())
+        reading.restarts = action.restarts
         reading.ended, reading.urgent = reading.ended or action.ended, action.urgent
         key = (action.job_uid, action.pod_uid)
         self._program.soon(self._publish, key, LogState.READING)
@@ -79,6 +81,7 @@ class Readers:
                 final=reading.ended,
                 urgent=reading.urgent,
                 works=not self._world.logs_stuck,
+                restarts=reading.restarts,
                 read_at=reading.read_at,
             )
             loops.log_news(self._program.parts, key[0], log)
