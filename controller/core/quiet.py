@@ -59,7 +59,7 @@ def of(run: Run) -> Quiet | None:
     log = run.log(pod.uid)
     if container.state is RunState.TERMINATED:
         return Quiet(Kind.OUTLIVED, f"outlived:{pod.uid}:{container.restarts}", pod, log)
-    if container.state is not RunState.RUNNING or log is None:
+    if container.state is not RunState.RUNNING or log is None or log.restarts < container.restarts:
         return None
     if log.state is not LogState.READING or not log.works:
         return None

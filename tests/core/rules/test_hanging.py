@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.core import quiet
 from controller.core.actions import FollowLog, PatchJob, ReadPods, TellJob
 from controller.core.contract import Reason, Status
 from controller.core.model import Wishes
@@ -232,9 +233,14 @@ def test_of_several_pods_one_must_be_alone(other, reasons):
 
 def test_a_result_of_before_the_container_s_restart_closes_nothing():
     restarted = make_pod(running(restarts=1, started_at=at(95)))
-    assert stops(at_second(make_quiet(pod=restarted), 100, 9000)) == []
+    assert stops(at_second(make_quiet(pod=restarted, restarts=1), 100, 9000)) == []
     restarted = make_pod(running(restarts=1, started_at=at(80)))
-    assert stops(at_second(make_quiet(pod=restarted), 100, 700)) == [Reason.COMPLETED_HUNG]
+    assert stops(at_second(make_quiet(pod=restarted, restarts=1), 100, 700)) == [Reason.COMPLETED_HUNG]
+
+
+def test_the_log_of_an_earlier_start_says_nothing_of_the_one_that_runs():
+    restarted = make_pod(running(restarts=1, started_at=at(80)))
+    assert quiet.of(make_quiet(pod=restarted)) is None
 
 
 # ── A sidecar ────────────────────────────────────────────────────────────────────────────────────
