@@ -161,3 +161,14 @@ def test_pulls_leave_before_a_container_does():
         run = noted(run, facts.encode(facts.gather(run)))
     (attempt,) = facts.decode(run.job.status[Status.FACTS]).attempts
     assert (len(attempt.containers), attempt.pulls) == (9, ())
+
+
+def test_no_pull_comes_back_into_the_room_of_an_attempt_that_left():
+    attempts = tuple(
+        replace(make_attempt(), uid=f"{n:032}", pulls=(Pull("claude", millis=3210),)) for n in range(30)
+    )
+    text = facts.encode(Facts(attempts))
+    known = facts.decode(text)
+    told = tuple(replace(attempt, pulls=attempts[0].pulls) for attempt in known.attempts)
+    assert known.left_out > 0
+    assert facts.encode(replace(known, attempts=told)) == text

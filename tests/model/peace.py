@@ -4,6 +4,7 @@ Judges by the cluster's objects alone, in the words of the contract, and never b
 Each entry of LIVENESS looks at one Job; a new behaviour is a new entry.
 """
 
+import json
 from typing import NamedTuple
 
 from controller.core.contract import KUEUE_QUEUE_LABEL, LIVE, TERMINAL, Keys, Phase, Reason, Status
@@ -152,10 +153,14 @@ def _is_held_back(seen):
     if seen.job["spec"].get("parallelism") != 1 or seen.job["spec"].get("completions") != 1:
         return True
     jobs = [job for job in seen.world.cluster.objects(JOB) if oracle._slot(job) == slot]
-    same = [
-        job for job in jobs if job["metadata"].get("labels", {}).get(KEYS.run_id) == seen.labels[KEYS.run_id]
-    ]
+    same = [job for job in jobs if seen.labels[KEYS.run_id] in _run_ids(job)]
     return len(same) > 1  # which of a run's Jobs goes first is not judged here
+
+
+def _run_ids(job):
+    """The run a Job is labelled with, and those that it was labelled with before (contract §5, row 0)."""
+    served = json.loads(notes(job).get(Status.RUN_HISTORY, "[]"))
+    return {job["metadata"].get("labels", {}).get(KEYS.run_id), *(entry["runId"] for entry in served)}
 
 
 LIVENESS = (_is_concluded, _ended_truthfully, _is_told, _waits_for_a_reason)

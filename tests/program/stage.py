@@ -72,6 +72,13 @@ class Controller:
         samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
 
+    async def measures(self, name, holds=bool):
+        """All that it measures, once this is more than nothing, or so: gauges are shown at times."""
+        async with asyncio.timeout(20):
+            while not holds((found := await self.metrics()).get(name)):  # noqa: ASYNC110 — as a scraper
+                await asyncio.sleep(0.2)
+            return found
+
 
 class Stage:
     """The world of one test."""

@@ -92,14 +92,6 @@ async def played(tmp_path_factory):
         yield world
 
 
-async def metrics(world, name, holds=bool):
-    """All that the controller measures, once this is more than nothing, or so: gauges are shown at times."""
-    async with asyncio.timeout(20):
-        while not holds((found := await world.controllers[0].metrics()).get(name)):  # noqa: ASYNC110 — as a scraper
-            await asyncio.sleep(0.2)
-        return found
-
-
 @pytest.mark.parametrize("name", ENDED)
 async def test_a_run_with_odd_input_ends_as_its_agent_did(played, name):
     assert played.standing(name) == ENDED[name]
@@ -120,7 +112,7 @@ async def test_what_is_odd_is_told_in_an_event(played, name):
 
 
 async def test_what_is_odd_is_counted(played):
-    measured = await metrics(played, "runherd_admissions_total")
+    measured = await played.controllers[0].measures("runherd_admissions_total")
     wheres = [key for key, value in measured.items() if "odd_input_total" in key and value]
     for key in (*OF_THE_HOST, KEYS.run_id):
         if key not in (KEYS.agent_container, KEYS.output, KEYS.retain, KEYS.reattach):
@@ -138,14 +130,14 @@ async def test_the_lines_around_bad_ones_are_read(played):
 
 
 async def test_a_job_deleted_while_it_ran_is_counted_and_frees_its_place(played):
-    measured = await metrics(played, "runherd_admissions_total")
+    measured = await played.controllers[0].measures("runherd_admissions_total")
     assert [value for key, value in measured.items() if "JobDeleted" in key and value]
     assert played.standing("deleted-next") == "Succeeded/Completed"
 
 
 async def test_a_pod_without_a_job_holds_its_agents_place_and_is_counted(played):
     assert played.standing("behind-a-stray") == "Queued/AgentBusy"
-    assert await metrics(played, "runherd_stray_pods", lambda strays: strays == 1)
+    assert await played.controllers[0].measures("runherd_stray_pods", lambda strays: strays == 1)
     played.cluster.delete("pods", NAMESPACE, "stray")
     await played.published("behind-a-stray")
 

@@ -136,9 +136,15 @@ async def test_a_start_that_failed_says_what_to_do(played, name):
     assert [words for words in SAID[name] if words not in said] == [], said
 
 
-async def test_how_an_image_came_is_kept_for_the_trace(played):
-    attempt = json.loads(played.said("subagent", Status.FACTS))["attempts"][0]
-    assert [pull["name"] for pull in attempt["pulls"]] == ["claude"]
+async def test_how_an_image_came_is_kept_for_the_trace(tmp_path):
+    async with stage(tmp_path) as world:
+        controller = await world.lead()
+        world.submit(make_run("slow", f"until [ -e '{tmp_path}/go' ]; do sleep 0.05; done"))
+        await controller.measures('runherd_event_lists_total{outcome="read"}')
+        (tmp_path / "go").touch()
+        await world.over("slow")
+        attempt = json.loads(world.said("slow", Status.FACTS))["attempts"][0]
+        assert [pull["name"] for pull in attempt["pulls"]] == ["claude"]
 
 
 @every
