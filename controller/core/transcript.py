@@ -6,7 +6,7 @@ Instants are ints of nanoseconds since the epoch, taken from the kubelet's times
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,23 @@ class Moment:
     at: int
     name: str
     details: tuple[tuple[str, str | int], ...] = ()
+
+
+class Standing(NamedTuple):
+    """What somebody waits for in a log: a change of it is news, whereas counters can wait.
+
+    Cheap to ask for after every few lines, which all of an AgentLog is not.
+    """
+
+    session_id: str = ""
+    model: str = ""
+    claim: "Claim | None" = None
+    turn_open: bool = False
+    retrying: str = ""
+    tasks: bool = False
+    """There are live background tasks."""
+    lines: bool = False
+    """There is any line at all."""
 
 
 @dataclass(frozen=True, slots=True)

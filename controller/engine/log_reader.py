@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from controller.core import cursor
 from controller.core.actions import FollowLog
 from controller.core.agents import fold
-from controller.core.transcript import AgentLog, AttemptLog, Checkpoint, LogState
+from controller.core.transcript import AttemptLog, Checkpoint, LogState
 from controller.engine.log_turns import Turn, Turns, Way, Wish
 from controller.kube import errors
 from controller.kube.api import Kube
@@ -87,10 +87,9 @@ class Reader:
         self._log = ContainerLog(means.kube, action.namespace, action.pod, action.container)
         self._fold = fold.fold_for(action.output)
         self._begun = action.begun
-        self._seen = AgentLog()
         self._wish = Wish(urgent=action.urgent, ended=action.ended, patient=action.patient)
         self._told = asyncio.Event()
-        self._said = AttemptLog(action.pod_uid, LogState.READING, self._seen)
+        self._said = AttemptLog(action.pod_uid, LogState.READING, self._fold.seen())
         self._said_at = float("-inf")
         self._streaming = self._works = self._unsure = False
         self._read_at: float | None = None
@@ -130,14 +129,16 @@ class Reader:
         except Exception as error:  # noqa: BLE001 — a poisoned log is told, and holds up no other
             self._means.observer.log_failed(self._action, error)
             self._wish.ended = True
-            self._say(LogState.TRUNCATED if self._seen.lines else LogState.MISSING)
+            # This fold is not to be trusted any more: what has been said of it stands.
+            self._fold = fold.fold_for(self._action.output, self._said.seen)
+            self._say(LogState.TRUNCATED if self._said.seen.lines else LogState.MISSING)
         finally:
             self._means.turns.leave(self._wish)
 
     async def _read(self) -> None:
         failures = idle = 0
         while True:
-            before = self._seen.lines
+            before = self._fold.seen().lines
             try:
                 async with self._means.turns.turn(self._wish) as turn:
                     await self._use(turn)
@@ -155,7 +156,7 @@ class Reader:
                 await (asyncio.sleep(seconds) if isinstance(error, errors.Throttled) else self._rest(seconds))
                 continue
             failures = 0
-            idle = idle + 1 if self._seen.lines == before else 0
+            idle = idle + 1 if self._fold.seen().lines == before else 0
             self._means.observer.log_read("polled" if turn.way is Way.POLL else "ended")
             if turn.way is Way.LAST:
                 lost = self._log.gap or self._fold.seen().headless
@@ -245,18 +246,17 @@ class Reader:
     def _go_on(self, begun: Checkpoint) -> None:
         """Where an earlier process stopped."""
         self._fold = fold.fold_for(self._action.output, begun.seen)
-        self._seen, self._begun = self._fold.seen(), None
+        self._begun = None
 
     def _take(self, batch: tuple[Line, ...], *, streaming: bool) -> None:
         """Folds these lines, without a pause: what has been counted as given must not be lost."""
-        began, before = self._means.clock(), self._seen
+        began, before = self._means.clock(), self._fold.standing()
         for line in batch:
             self._fold.feed(line.at, line.data, line.cut)
-        self._seen = self._fold.seen()
         self._works, self._streaming = True, streaming or self._streaming
         self._means.observer.log_lines(len(batch), sum(len(line.data) for line in batch))
         said = self._said
-        news = not said.works or (self._streaming and not said.streaming) or _is_news(before, self._seen)
+        news = not said.works or (self._streaming and not said.streaming) or self._fold.standing() != before
         if news or began - self._said_at >= COUNTERS_EVERY:
             self._say(LogState.READING)
         self._used += self._means.clock() - began
@@ -310,12 +310,12 @@ class Reader:
 
     def _state_without_end(self) -> LogState:
         """The log went before its end was seen: only the agent's own closing word makes it whole."""
-        return cursor.state_without_end(self._seen, gap=self._log.gap)
+        return cursor.state_without_end(self._fold.seen(), gap=self._log.gap)
 
     def _finish(self, state: LogState) -> None:
         for line in self._log.finish():
             self._fold.feed(line.at, line.data, line.cut)
-        self._seen, self._streaming = self._fold.seen(), True
+        self._streaming = True
         self._wish.ended = True
         self._say(state)
 
@@ -323,7 +323,7 @@ class Reader:
         self._said = AttemptLog(
             self._action.pod_uid,
             state,
-            self._seen,
+            self._fold.seen(),
             streaming=self._streaming,
             final=self._wish.ended,
             urgent=self._wish.urgent,
@@ -334,19 +334,6 @@ class Reader:
         )
         self._said_at = self._means.clock()
         self._means.publish(self._action.job_uid, self._said)
-
-
-def _is_news(before: AgentLog, after: AgentLog) -> bool:
-    """What somebody waits for; counters ride along with other writes and wake nobody."""
-    return (
-        before.session_id != after.session_id
-        or before.model != after.model
-        or before.claim is not after.claim
-        or before.turn_open != after.turn_open
-        or before.retrying != after.retrying
-        or (before.tasks_live == 0) != (after.tasks_live == 0)
-        or (before.lines == 0) != (after.lines == 0)
-    )
 
 
 def _outcome(error: errors.KubeError) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from controller.core.actions import FollowLog
 from controller.core.agents import fold
-from controller.core.transcript import LogState
+from controller.core.transcript import AgentLog, LogState, Standing
 from controller.engine import log_reader
 from controller.kube import logs, transport
 from controller.kube.api import Kube
@@ -302,13 +302,25 @@ async def test_a_log_that_can_not_be_folded_is_told_and_holds_up_no_other(kube, 
     real = fold.fold_for
 
     class Poisoned:
+        def __init__(self, begun=None):
+            self._begun = begun or AgentLog()
+
         def feed(self, _at, _data, _cut):
+            self._begun = None
             raise RecursionError("poison")
 
         def seen(self):
-            return real("text").seen()
+            if self._begun is None:
+                raise RecursionError("poison")
+            return self._begun
 
-    monkeypatch.setattr(fold, "fold_for", lambda output: Poisoned() if output == "poison" else real(output))
+        def standing(self):
+            return Standing()
+
+    def fold_for(output, begun=None):
+        return Poisoned(begun) if output == "poison" else real(output, begun)
+
+    monkeypatch.setattr(fold, "fold_for", fold_for)
     for name in ("pod", "poisoned"):
         pods.start(name)
         pods.write(b"one", name=name)

@@ -17,7 +17,7 @@ from controller.core.agents.sessions import Sessions
 from controller.core.agents.spending import Spending
 from controller.core.agents.words import Recent, Tail, word
 from controller.core.contract import SECOND
-from controller.core.transcript import AgentLog, Moment, ToolCall
+from controller.core.transcript import AgentLog, Moment, Standing, ToolCall
 
 MOMENTS_MAX: Final = 500
 TAIL_BYTES: Final = 4 * 1024
@@ -85,6 +85,12 @@ class ClaudeFold:
         if self._seen is None:
             self._seen = self._conclude()
         return self._seen
+
+    def standing(self) -> Standing:
+        """What of it is worth telling at once."""
+        it = self._session
+        tasks, lines = bool(self._calls.live), bool(self._lines)
+        return Standing(it.id, it.model, it.claim, it.turn_open, self._retrying, tasks, lines)
 
     def _conclude(self) -> AgentLog:
         session, spent, calls = self._session, self._spent, self._calls

@@ -10,7 +10,7 @@ from controller.core import contract
 from controller.core.agents.claude import ClaudeFold
 from controller.core.agents.opencode import OpenCodeFold
 from controller.core.agents.text import TextFold
-from controller.core.transcript import AgentLog
+from controller.core.transcript import AgentLog, Standing
 
 
 class Fold(Protocol):
@@ -24,6 +24,10 @@ class Fold(Protocol):
 
     def seen(self) -> AgentLog:
         """All that is concluded so far; the same value until a line changes it."""
+        ...
+
+    def standing(self) -> Standing:
+        """What of it is worth telling at once."""
         ...
 
 

@@ -18,7 +18,7 @@ from controller.core.agents import words
 from controller.core.agents.calls import Calls
 from controller.core.agents.opencode_events import EVENT, Event, Part, ToolState
 from controller.core.agents.words import Recent, Tail, word
-from controller.core.transcript import AgentLog, Claim, Moment, ToolCall
+from controller.core.transcript import AgentLog, Claim, Moment, Standing, ToolCall
 
 MOMENTS_MAX: Final = 500
 TAIL_BYTES: Final = 4 * 1024
@@ -93,6 +93,11 @@ class OpenCodeFold:
         if self._seen is None:
             self._seen = self._conclude()
         return self._seen
+
+    def standing(self) -> Standing:
+        """What of it is worth telling at once."""
+        claim = self._fault or self._claim
+        return Standing(self._session, claim=claim, turn_open=self._open, lines=bool(self._lines))
 
     def _conclude(self) -> AgentLog:
         return AgentLog(

@@ -8,7 +8,7 @@ from collections import deque
 from typing import Final
 
 from controller.core.agents import words
-from controller.core.transcript import AgentLog
+from controller.core.transcript import AgentLog, Standing
 
 TAIL_LINES: Final = 20
 TAIL_BYTES: Final = 2 * 1024
@@ -51,6 +51,10 @@ class TextFold:
                 tail=self._tail(),
             )
         return self._seen
+
+    def standing(self) -> Standing:
+        """That it has said something is all there is to tell."""
+        return Standing(lines=bool(self._lines))
 
     def _tail(self) -> str:
         """Made fit to be shown together: a key may come in several lines."""
