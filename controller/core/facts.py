@@ -75,9 +75,9 @@ def gather(run: Run) -> Facts:
 def encode(facts: Facts) -> str:
     """Facts as JSON of at most FACTS_MAX bytes: pulls leave, the oldest first, then middle attempts.
 
-    These are counted, and where one is missing no pull comes back: the same facts give the same text, whatever
-    room the missing ones left. The last attempt stays, for it decides: of the only one, containers leave, those
-    of the start first.
+    These are counted, and where one is missing no pull comes back: the same facts give the same text,
+    whatever room the missing ones left. The last attempt stays, for it decides: of the only one, containers
+    leave, those of the start first.
     """
     attempts, left_out = list(facts.attempts), facts.left_out
     if left_out:

@@ -1,6 +1,5 @@
 """Bad input: each gets a reason and an Event or a metric, never a crash, never a blocked queue."""
 
-import asyncio
 import json
 
 import pytest
