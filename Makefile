@@ -13,7 +13,7 @@ EXAMPLES ?= 10000
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup demo test slow model lint fmt verify bench bench-cluster e2e chart image lock clean
+.PHONY: help setup demo test slow model explore lint fmt verify bench bench-cluster e2e chart image lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}'
@@ -38,8 +38,11 @@ slow: $(READY) ## the tests that take minutes: kill -9, faults, two controllers
 	@$(BIN)/python -m pytest -q -m slow --numprocesses auto --maxprocesses 2 --dist worksteal
 
 model: $(READY) ## hosts, networks and crashes in any order: EXAMPLES=10000, SEED=… plays a failure again
-	@PYTHONHASHSEED=0 RUNHERD_MODEL_EXAMPLES=$(EXAMPLES) RUNHERD_MODEL_SEED=$(SEED) \
+	@PYTHONHASHSEED=0 RUNHERD_EXPLORE=1 RUNHERD_MODEL_EXAMPLES=$(EXAMPLES) RUNHERD_MODEL_SEED=$(SEED) \
 	  $(BIN)/python -m pytest -q -s -m slow tests/model/test_state_machine.py
+
+explore: $(READY) ## `make test`, with examples of the properties that nobody has tried yet
+	@RUNHERD_EXPLORE=1 $(MAKE) test
 
 lint: $(READY) ## ruff, mypy strict, the layers of docs/architecture.md, the house's sizes
 	@$(BIN)/ruff format --check $(CODE)

@@ -1,4 +1,10 @@
-"""A fake cluster without controllers, and calls to it, for every test that wants no more."""
+"""A fake cluster without controllers, and calls to it, for every test that wants no more.
+
+Examples of properties are the same in every run, so that what passed here passes elsewhere; RUNHERD_EXPLORE
+(`make explore`) looks for others.
+"""
+
+import os
 
 import anyio
 import hypothesis
@@ -12,6 +18,10 @@ from devcluster.fake import FakeCluster
 # Hypothesis' plugin asks for hypothesis as late as for the summary.
 assert anyio.open_file
 assert hypothesis.settings
+
+hypothesis.settings.register_profile("the same", derandomize=True)
+if not os.environ.get("RUNHERD_EXPLORE"):
+    hypothesis.settings.load_profile("the same")
 
 
 @pytest.fixture
