@@ -115,9 +115,9 @@ def test_planning_falls_silent_however_little_room_there_is(seen, policy, rooms)
 
 
 def is_closed_again(seen, action):
-    """A run that is not to start and has no room to say so is closed once more: that changes nothing."""
+    """A run that is to have no pods and has no room to say why is closed once more: that changes nothing."""
     job = next(run.job for run in seen.runs if run.job.uid == action.job_uid)
-    closed = job.suspended and job.parallelism == 0 and job.phase not in TERMINAL
+    closed = job.parallelism == 0 and job.phase not in TERMINAL
     return closed and (
         isinstance(action, TellJob) or (action.spec == {"parallelism": 0} and not action.annotations)
     )
