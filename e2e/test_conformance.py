@@ -21,5 +21,7 @@ async def play(kubeconfig):
 def test_a_real_cluster_does_what_the_fake_is_measured_by(kubeconfig):
     outcomes = asyncio.run(play(kubeconfig))
     differing = {o.name: o.differences for o in outcomes if o.verdict == DIFFERS}
-    assert differing == {}
+    for name, differences in differing.items():
+        told(f"conformance: {name}: {differences}")
+    assert list(differing) == []
     assert not [o.name for o in outcomes if any(d.reason for d in o.differences)]

@@ -25,7 +25,7 @@ class Trouble(StrEnum):
     CONTAINER = "container"
     """It can't be made or run as it is asked for."""
     MACHINE = "machine"
-    """The node does not answer."""
+    """The node does not answer, or gave up."""
 
 
 _OBJECT: Final = "Create it in the run's namespace, or correct its name in the pod template."
@@ -95,7 +95,10 @@ _ADVICE: Final[Mapping[Trouble, Rows]] = {
         (("oom", "memory"), "Raise its memory limit."),
         ((), "Check its command, mounts and securityContext."),
     ),
-    Trouble.MACHINE: (((), "See whether the node is up; if it is gone, delete it from the cluster."),),
+    Trouble.MACHINE: (
+        (("context canceled", "context deadline"), "Submit it again; then see the kubelet on its node."),
+        ((), "See whether the node is up; if it is gone, delete it from the cluster."),
+    ),
 }
 
 

@@ -37,6 +37,7 @@ class _Cause(NamedTuple):
 
 _IMAGE: Final = _Cause(Reason.IMAGE_PULL_BACK_OFF, Reason.IMAGE_PULL_FAILED, Trouble.IMAGE)
 _CONFIG: Final = _Cause(Reason.CONTAINER_CREATING, Reason.CONFIG_ERROR, Trouble.CONTAINER)
+_GAVE_UP: Final = _Cause(Reason.CONTAINER_CREATING, Reason.NODE_LOST, Trouble.MACHINE)
 _CREATING: Final = _Cause(Reason.CONTAINER_CREATING, Reason.START_TIMEOUT)
 
 _WAITING: Final[Mapping[str, _Cause]] = {
@@ -83,6 +84,9 @@ _REFUSALS: Final = frozenset(
 
 START_ERRORS: Final = frozenset({"StartError", "ContainerCannotRun"})
 """Reasons of a terminated container whose process never ran (exit code 128)."""
+_BROKEN_OFF: Final = ("context canceled", "context deadline exceeded")
+"""How the container runtime ends its message if the kubelet gave the start up: it was ended itself, or had no
+more time. What was to be run is not to blame."""
 
 STATUS_LOST: Final = "ContainerStatusUnknown"
 """The kubelet found no container when its pod was ended; it makes up exit code 137 and knows no times."""
@@ -173,12 +177,14 @@ def _of_container(pod: Pod, container: Container) -> Diagnosis | None:
     return Diagnosis(cause.reason, cause.failure, _waits(pod, container, cause), cause.hopeless)
 
 
-def not_run(container: Container, pod: Pod | None) -> str:
-    """A container whose process could not be made, as a sentence. `pod`: as it was last seen, or None."""
+def of_not_run(container: Container, pod: Pod | None) -> Diagnosis:
+    """Why a container's process could not be made. `pod`: as it was last seen, or None."""
     of_pod = pod.containers if pod else ()
     told = next((c.message for c in of_pod if (c.init, c.name) == (container.init, container.name)), "")
+    cause = _GAVE_UP if any(text in told for text in _BROKEN_OFF) else _CONFIG
     head = f"Container {container.name} could not be run"
-    return _sentence(head, told or container.reason, Trouble.CONTAINER)
+    said = _sentence(head, told or container.reason, cause.trouble or Trouble.CONTAINER)
+    return Diagnosis(cause.reason, cause.failure, said)
 
 
 def init_failed(container: Container) -> str:

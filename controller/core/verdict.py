@@ -259,7 +259,8 @@ def _never_started(seen: Evidence) -> Finding | None:
         return None
     lost = seen.container is not None and seen.container.reason == diagnosis.STATUS_LOST
     if seen.container is not None and not lost:
-        return Finding(Reason.CONFIG_ERROR, diagnosis.not_run(seen.container, seen.last_seen))
+        not_run = diagnosis.of_not_run(seen.container, seen.last_seen)
+        return Finding(not_run.failure, not_run.message)
     failed = next((c for c in seen.attempt.containers if c.init and c.exit_code), None)
     if failed is not None:
         return Finding(Reason.INIT_FAILED, diagnosis.init_failed(failed))

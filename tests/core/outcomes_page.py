@@ -75,7 +75,7 @@ ENDED = {
     Reason.OOM_KILLED: ("The kernel killed it for its memory limit.", f"Raise the limit. {RESUME}."),
     Reason.EVICTED: ("The node took the pod away: it lacked memory or disk.", f"{RESUME}, soon."),
     Reason.PREEMPTED: ("A pod of higher priority took its place.", f"{RESUME}, soon."),
-    Reason.NODE_LOST: ("Its node went away or was shut down.", f"{RESUME}, soon."),
+    Reason.NODE_LOST: ("Its node went away, was shut down, or gave up its start.", f"{RESUME}, soon."),
     Reason.IMAGE_PULL_FAILED: ("Its image can't be pulled.", "Correct the image or its pull secret."),
     Reason.CONFIG_ERROR: (
         "Its container can't be made or started.",

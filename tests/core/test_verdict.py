@@ -552,6 +552,17 @@ def test_a_program_that_is_not_there_is_told_in_the_runtime_s_words():
     assert message.endswith("Correct the command, or use another image.")
 
 
+@pytest.mark.parametrize("said", ["context canceled: unknown", "context deadline exceeded: unknown"])
+def test_a_start_that_the_kubelet_gave_up_is_the_node_s_fault_and_not_the_job_s(said):
+    told = f"failed to create containerd task: failed to create shim task: {said}"
+    reason, message = said_of(
+        failed(make_ended_pod(128, containers=(exited(128, reason="StartError", message=told),)))
+    )
+    assert reason is Reason.NODE_LOST
+    assert said in message
+    assert message.endswith("Submit it again; then see the kubelet on its node.")
+
+
 def test_a_pod_that_is_gone_is_told_of_as_it_was_last_seen():
     seen = taken("DeletionByPodGC", "PodGC: node no longer exists")
     gone = replace(seen, pods=(), gone=seen.pods)

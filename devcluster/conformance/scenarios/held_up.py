@@ -25,8 +25,12 @@ async def told_of(s: Scene, uid: str, reason: str) -> list[JSON]:
 
 
 def in_words(events: list[JSON]) -> list[str]:
-    """What they say of the volume that is wanted: other volumes of a pod have troubles of their own."""
-    return sorted({event["message"] for event in events if '"wanted"' in event["message"]})
+    """What they say of the volume that is wanted: other volumes of a pod have troubles of their own.
+
+    A busy kubelet first says that its cache has no news of the object yet, whether it is there or not.
+    """
+    said = {event["message"] for event in events if '"wanted"' in event["message"]}
+    return sorted(message for message in said if "failed to sync" not in message)
 
 
 async def reported(s: Scene) -> list[str]:
