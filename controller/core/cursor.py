@@ -1,8 +1,8 @@
 """The checkpoint of a log's fold, so that what was read is known after its lines were rotated away.
 
 Owns the encoding of `status.D/log-cursor`: how far the log was read, and the totals up to there. Single tool
-calls, moments and the agent's own result line are not in it; what else does not fit leaves in the order of
-`LEAVING`, and is named. It reads no line and decides nothing.
+calls, requests, moments and the agent's own result line are not in it; what else does not fit leaves in the
+order of `LEAVING`, and is named. It reads no line and decides nothing.
 """
 
 from functools import lru_cache
@@ -88,6 +88,7 @@ class _Seen(Struct, omit_defaults=True, rename="camel"):
     tool_calls: Count = 0
     tool_errors: Count = 0
     subagents: Count = 0
+    chat_count: Count = 0
     input_tokens: Count = 0
     output_tokens: Count = 0
     dropped: Count = 0

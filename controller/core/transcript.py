@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One use of a tool. `ended_at` None: no end was seen (still running, or it died with its agent)."""
+
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """One use of a tool. `ended_at` None: no end was seen (still running, or it died with its agent).
+
+    A Struct, as Chat is: two are made for each call of every log, and a dataclass takes ten times as long.
+    """
 
     id: str
     name: str
@@ -22,6 +26,35 @@ class ToolCall:
     failed: bool = False
     subagent: str = ""
     """For a tool that starts a subagent: its type. Such a call ends when its task ends."""
+
+
+class Chat(msgspec.Struct, frozen=True, gc=False):
+    """One request to a model that was answered. Its start is derived, its end is that of its last part."""
+
+    id: str
+    """Of the message that came back, unique in its log."""
+    parent: str
+    """Id of the Agent tool call whose subagent made it; empty for the main agent."""
+    model: str
+    started_at: int
+    ended_at: int
+    calls_before: int
+    """Tool calls kept when it was first heard of: what orders the two."""
+    response_id: str = ""
+    """The provider's name of the answer."""
+    request_id: str = ""
+    input_tokens: int | None = None
+    """All that was read, from the cache and into it included."""
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    """None: not told, or only by a placeholder."""
+    finish: str = ""
+    """Why the model stopped, if that is told."""
+    error: str = ""
+    """Category of the error that the agent put on it."""
+    under_way: bool = False
+    """More of it may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +168,9 @@ class AgentLog:
     messages: tuple[str, ...] = ()
     """Ids of the newest messages that are counted in turns and tokens: their further blocks don't count."""
     tools: tuple[ToolCall, ...] = ()
+    chats: tuple[Chat, ...] = ()
+    chat_count: int = 0
+    """Requests that were answered, at any depth, the kept ones and the others."""
     moments: tuple[Moment, ...] = ()
     tail: str = ""
     """The last words: the newest assistant texts, or the last lines of a text log; capped."""
@@ -181,7 +217,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A log as far as it was read once. Of what was seen, the single calls, moments and raw line are gone."""
+    """A log as far as it was read once. Single calls, requests, moments and the raw line are gone."""
 
     pod_uid: str
     place: Place

@@ -176,4 +176,6 @@ def test_after_a_checkpoint_at_any_line_the_totals_come_out_the_same(name):
 
 def totals(seen):
     """What a checkpoint carries."""
-    return replace(seen, claim=seen.claim and replace(seen.claim, raw=b""), tools=(), moments=(), tail="")
+    return replace(
+        seen, claim=seen.claim and replace(seen.claim, raw=b""), tools=(), chats=(), moments=(), tail=""
+    )

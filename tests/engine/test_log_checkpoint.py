@@ -53,7 +53,7 @@ async def read(kubelet, begun=None):
 def totals(seen):
     """What a checkpoint carries."""
     claim = seen.claim and replace(seen.claim, raw=b"")
-    return replace(seen, claim=claim, tools=(), moments=(), tail="")
+    return replace(seen, claim=claim, tools=(), chats=(), moments=(), tail="")
 
 
 async def test_after_a_rotation_the_totals_go_on_from_the_checkpoint(lines):

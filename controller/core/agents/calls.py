@@ -5,8 +5,9 @@ tool returns: what it returns then is only that the work has begun.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from controller.core.transcript import AgentLog, ToolCall
 
@@ -61,21 +62,35 @@ class Calls:
         self._kept.append(call)
         self._read = None
 
+    @property
+    def kept(self) -> int:
+        """How many calls are kept by now."""
+        return len(self._kept)
+
+    def began_at(self, call_id: str) -> int | None:
+        """When that call was made; None if it is not known."""
+        call = self._find(call_id)
+        return call.started_at if call else None
+
     def subagent_of(self, call_id: str) -> str:
         """The type of the subagent that a call starts; empty for other and for unknown calls."""
         call = self._find(call_id)
         return call.subagent if call else ""
 
-    def returned(self, at: int, call_id: str, *, failed: bool, launched: bool | None) -> None:
-        """A tool returned. `launched`: its subagent has only begun; None: it said nothing of that."""
+    def returned(self, at: int, call_id: str, *, failed: bool, launched: bool | None) -> str:
+        """A tool returned. `launched`: its subagent has only begun; None: it said nothing of that.
+
+        The id of the call if that ended a subagent.
+        """
         call = self._find(call_id)
         if call is None:
             self.errors += failed
-            return
+            return ""
         begun = call_id in self._in_background if launched is None else launched
         if call.subagent and begun and not failed:
-            return
+            return ""
         self._end(at, call, failed=failed)
+        return call_id if call.subagent else ""
 
     def task_started(self, task_id: str, call_id: str, subagent: str, *, background: bool) -> None:
         """A task began. `subagent`: its type, empty if the task is none (a shell)."""
@@ -87,14 +102,14 @@ class Calls:
         if call is None or len(self._call_of) >= CALLS_MAX:
             return
         self._call_of[task_id] = call_id
-        if subagent and not call.subagent:
+        if subagent and not call.subagent and call.ended_at is None:
             self.subagents += 1
             self._put(replace(call, subagent=subagent))
         if subagent and background:
             self._in_background.add(call_id)
 
-    def task_ended(self, at: int, task_id: str, call_id: str, *, failed: bool) -> None:
-        """A task ended, and with it the call that started it, if that was for a subagent."""
+    def task_ended(self, at: int, task_id: str, call_id: str, *, failed: bool) -> str:
+        """A task ended, and with it the call that started it, if that was for a subagent: its id."""
         if task_id in self._live:
             self._live.discard(task_id)
         elif self._nameless and task_id not in self._met:
@@ -104,6 +119,8 @@ class Calls:
         if call is not None and call.subagent:
             self._in_background.discard(call.id)
             self._end(at, call, failed=failed)
+            return call.id
+        return ""
 
     def tasks_live(self, task_ids: Iterable[str]) -> None:
         """The agent tells the full set of its live background tasks."""
@@ -116,12 +133,11 @@ class Calls:
         return None if place is None else self._kept[place]
 
     def _end(self, at: int, call: ToolCall, *, failed: bool) -> None:
-        ended = at if call.ended_at is None else call.ended_at
-        self.errors += failed and not call.failed
-        if ended != call.ended_at or failed != call.failed:
-            # Not `replace`, which takes four times as long: this is done for every call.
-            whole = (call.id, call.name, call.parent, call.started_at)
-            self._put(ToolCall(*whole, ended, failed=failed or call.failed, subagent=call.subagent))
+        """The first word on an end stands: its span may have been sent."""
+        if call.ended_at is not None:
+            return
+        self.errors += failed
+        self._put(replace(call, ended_at=at, failed=failed))
 
     def _put(self, call: ToolCall) -> None:
         self._kept[self._place[call.id]] = call

@@ -12,6 +12,7 @@ from msgspec import Raw
 from controller.core.agents import claude_events as events
 from controller.core.agents import claude_moments as moments
 from controller.core.agents.calls import Calls
+from controller.core.agents.chats import Chats, Said
 from controller.core.agents.claims import claim_of
 from controller.core.agents.sessions import Sessions
 from controller.core.agents.spending import Spending
@@ -31,6 +32,7 @@ DEFAULT_SUBAGENT: Final = "general-purpose"
 TASK_OVER: Final = frozenset({"completed", "failed", "stopped", "killed", "cancelled"})
 READERS: Final = {**events.READERS, **moments.READERS}
 """Every other kind of event is none of our business."""
+_UNTOLD: Final = events.Usage()
 SYNTHETIC: Final = "<synthetic>"
 """The model of messages that the client made up itself, e.g. to tell an API error."""
 
@@ -49,6 +51,9 @@ class ClaudeFold:
         self._limited_until = begun.limited_until
         self._spent = Spending(begun.turns, begun.input_tokens, begun.output_tokens, begun.messages)
         self._calls = Calls(begun)
+        self._chats = Chats(begun)
+        self._model = ""
+        """Of the newest message: one text for all that have it."""
         self._unanswered, self._headless = begun.unanswered, begun.headless
         self._moments: list[Moment] = []
         self._moments_dropped = begun.dropped
@@ -73,7 +78,7 @@ class ClaudeFold:
             head, odd = events.HEAD.read(line)
         if head is not None and head.uuid and not self._met.first_time(_identity(head.uuid, line)):
             return
-        self._count(at, line)
+        at = self._count(at, line)
         if head is None:
             self._overhear(line)
         else:
@@ -123,18 +128,22 @@ class ClaudeFold:
             output_tokens=spent.output_tokens,
             messages=spent.newest(),
             tools=calls.read(),
+            chats=self._chats.read(),
+            chat_count=self._chats.count,
             moments=tuple(self._moments),
             tail=self._said.read() or self._noise.read(),
             dropped=calls.dropped + self._moments_dropped,
             limited_until=self._limited_until,
         )
 
-    def _count(self, at: int, line: bytes) -> None:
+    def _count(self, at: int, line: bytes) -> int:
+        """When it was said (ns): inside a log time never goes back, whatever the node's clock does."""
         self._lines += 1
         self._bytes += len(line)
         self._first = at if self._first is None else min(self._first, at)
         self._last = at if self._last is None else max(self._last, at)
         self._seen = None
+        return self._last
 
     def _overhear(self, line: bytes) -> None:
         if not self._said:
@@ -167,6 +176,7 @@ class ClaudeFold:
         self._session.begin(word(event.session_id), word(event.model), word(event.claude_code_version))
         self._init_at = at if self._init_at is None else self._init_at
         self._retrying = ""
+        self._chats.heard("", at)
 
     def _spoken(self, at: int, event: events.Spoken) -> bool:
         return self._assistant(at, event) if event.type == events.ASSISTANT else self._user(at, event)
@@ -182,7 +192,7 @@ class ClaudeFold:
             self._assistant_error = word(event.error)
         if event.message is None:
             return True
-        self._count_message(event.message, main=not parent, again=bool(event.supersedes))
+        self._message(at, parent, event, event.message)
         if not parent:
             self._unanswered = event.message.unanswered
         odd = False
@@ -193,30 +203,66 @@ class ClaudeFold:
                 self._said.add(block.text)
         return odd
 
-    def _count_message(self, message: events.Message, *, main: bool, again: bool) -> None:
+    def _message(self, at: int, parent: str, event: events.Spoken, message: events.Message) -> None:
         """Turns and tokens once for each message, whose blocks come one a line and repeat its usage.
 
-        `again`: it stands for one that was counted already. Its tokens were spent all the same.
+        One that `supersedes` others stands for what was counted already. Its tokens were spent all the same.
         """
         identity = word(message.id)
         if not identity or message.model == SYNTHETIC:
             return
+        main, usage, tokens = not parent, message.usage, None
         if main and not self._session.model:
             self._session.model = word(message.model)
-        usage, tokens = message.usage, None
         if usage is not None:
             tokens = usage.input_tokens or 0
             tokens += (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
-        self._spent.message(identity, turn=main and not again, tokens=tokens)
+        self._spent.message(identity, turn=main and not event.supersedes, tokens=tokens)
+        if not self._chats.goes_on(at, parent, identity):
+            self._ask(at, parent, identity, event, tokens)
+        if event.error:
+            self._chats.failed(parent, word(event.error))
 
-    def _streamed(self, _at: int, event: events.StreamEvent) -> None:
-        if event.event is None:
+    def _ask(self, at: int, parent: str, identity: str, event: events.Spoken, tokens: int | None) -> None:
+        """What was asked of the model is known once the first part of its message is there."""
+        message = event.message or events.Message()
+        usage, model = message.usage or _UNTOLD, message.model or ""
+        if model != self._model:
+            self._model = word(model)
+        began = self._calls.began_at(parent) if parent else None
+        self._chats.begin(
+            Said(
+                identity,
+                parent,
+                self._model,
+                at if began is None else began,
+                at,
+                self._calls.kept,
+                identity,
+                word(event.request_id) if event.request_id else "",
+                tokens,
+                usage.cache_read_input_tokens,
+                usage.cache_creation_input_tokens,
+            )
+        )
+
+    def _streamed(self, at: int, event: events.StreamEvent) -> None:
+        if (part := event.event) is None:
             return
-        parent = word(event.parent_tool_use_id)
-        if event.event.type == "message_start":
+        if part.type == "message_start":
+            parent = word(event.parent_tool_use_id)
             self._spent.message_begins(parent)
-        elif event.event.type == "message_delta" and event.event.usage is not None:
-            self._spent.output(parent, event.event.usage.output_tokens or 0)
+            self._chats.streams(parent)
+        elif part.type == "message_delta" and part.usage is not None:
+            parent, tokens = word(event.parent_tool_use_id), part.usage.output_tokens or 0
+            self._spent.output(parent, tokens)
+            stopped, _ = events.STOPPED.read(part.delta)
+            self._chats.output(at, parent, tokens, word(stopped.stop_reason) if stopped else "")
+
+    def _status(self, at: int, event: events.Status) -> None:
+        # Whose request it is it does not say: with subagents at work it may be any one's.
+        if event.status == "requesting" and self._chats.alone:
+            self._chats.heard("", at)
 
     def _tool_use(self, at: int, parent: str, block: events.Block) -> bool:
         identity, name, subagent = word(block.id), word(block.name), ""
@@ -232,11 +278,13 @@ class ClaudeFold:
         self._opened()
         if event.message is None:
             return True
+        self._chats.heard(event.parent_tool_use_id or "", at)
         for block in event.message.blocks:
             if block.type == "tool_result":
                 identity = word(block.tool_use_id)
                 launched = _launched(event.tool_use_result) if self._calls.subagent_of(identity) else None
-                self._calls.returned(at, identity, failed=bool(block.is_error), launched=launched)
+                failed = bool(block.is_error)
+                self._subagent_over(self._calls.returned(at, identity, failed=failed, launched=launched))
         return False
 
     def _result(self, at: int, line: bytes, event: events.Result) -> bool:
@@ -244,6 +292,7 @@ class ClaudeFold:
         if event.parent_tool_use_id or (self._session.id and not event.session_id):
             return True
         self._session.end(word(event.session_id), claim_of(at, line, event))
+        self._chats.over("")
         self._retrying = ""
         return False
 
@@ -266,9 +315,12 @@ class ClaudeFold:
     def _task_changed(self, at: int, event: events.TaskChanged) -> None:
         status = event.status or (event.patch.status if event.patch else None)
         if status in TASK_OVER:
-            self._calls.task_ended(
-                at, word(event.task_id), word(event.tool_use_id), failed=status == "failed"
-            )
+            task, call = word(event.task_id), word(event.tool_use_id)
+            self._subagent_over(self._calls.task_ended(at, task, call, failed=status == "failed"))
+
+    def _subagent_over(self, call_id: str) -> None:
+        if call_id:
+            self._chats.over(call_id)
 
     def _tasks_live(self, _at: int, event: events.TasksLive) -> bool:
         if event.tasks is None:
@@ -296,6 +348,7 @@ class ClaudeFold:
         events.TaskChanged: _task_changed,
         events.TasksLive: _tasks_live,
         events.StreamEvent: _streamed,
+        events.Status: _status,
         events.ConversationReset: _reset,
     }
 

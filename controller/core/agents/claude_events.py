@@ -85,6 +85,7 @@ class Spoken(Head, gc=False):
     error: str | None = None
     aborted: bool | None = None
     """It broke off: what it asked for is not done."""
+    request_id: str | None = None
     supersedes: list[Raw] | None = None
     """Blocks told before that it stands for: the same turn again."""
     message: Message | None = None
@@ -168,11 +169,24 @@ class TasksLive(Struct, gc=False):
     tasks: list[TaskStarted] | None = None
 
 
+class Stopped(Struct, gc=False):
+    """`delta` of a `message_delta`."""
+
+    stop_reason: str | None = None
+
+
 class Streamed(Struct, gc=False):
     """A raw event of the model API. Only `message_delta` tells how much output a message has, so far."""
 
     type: str | None = None
     usage: OutputUsage | None = None
+    delta: Raw = Raw()
+
+
+class Status(Struct, gc=False):
+    """What the agent is at, e.g. `requesting`: told only with partial messages, and not of whom."""
+
+    status: str | None = None
 
 
 class StreamEvent(Struct, gc=False):
@@ -207,6 +221,7 @@ HEAD: Final = Reader(Head)
 SPOKEN: Final = Reader(Spoken)
 OUTCOME: Final = Reader(ToolOutcome)
 AGENT_INPUT: Final = Reader(AgentInput)
+STOPPED: Final = Reader(Stopped)
 
 _TASK_CHANGED: Final = Reader(TaskChanged)
 _RESET: Final = Reader(ConversationReset)
@@ -215,6 +230,7 @@ READERS: Final[Mapping[str, Reader[Any]]] = {
     USER: SPOKEN,
     "result": Reader(Result),
     INIT: Reader(Init),
+    "system/status": Reader(Status),
     "system/task_started": Reader(TaskStarted),
     "system/task_updated": _TASK_CHANGED,
     "system/task_notification": _TASK_CHANGED,

@@ -76,7 +76,7 @@ class OpenCodeFold:
         # Every event has its own ids and time: the very same line is one that was read again.
         if event is not None and event.session and not self._met.first_time(hash(line)):
             return
-        self._count(at, line)
+        at = self._count(at, line)
         if event is None or not event.session or not event.type:
             self._overhear(at, line)
             odd = True
@@ -126,12 +126,14 @@ class OpenCodeFold:
             dropped=self._calls.dropped + self._moments_dropped,
         )
 
-    def _count(self, at: int, line: bytes) -> None:
+    def _count(self, at: int, line: bytes) -> int:
+        """When it was said (ns): inside a log time never goes back, whatever the node's clock does."""
         self._lines += 1
         self._bytes += len(line)
         self._first = at if self._first is None else min(self._first, at)
         self._last = at if self._last is None else max(self._last, at)
         self._seen = None
+        return self._last
 
     def _overhear(self, at: int, line: bytes) -> None:
         """Plain text: stderr shares the log."""

@@ -1,12 +1,9 @@
-"""The agent's part of a trace: invoke_agent, its tool calls, its subagents; from one AgentLog.
+"""The agent's part of a trace: startup, invoke_agent, shutdown; from one AgentLog.
 
     container
     ├── agent startup            container start -> the agent is ready
     ├── invoke_agent <agent>     -> its last result; API retries and the like are its events
-    │   ├── execute_tool <name>
-    │   └── execute_tool Agent   until its task ends: the tool itself returns at once (background)
-    │       └── invoke_agent <type>
-    │           └── execute_tool <name> ...
+    │   └── what it did          see step_part
     └── agent shutdown           last result -> container finish: shows an agent that hangs
 
 What has no end is closed at the end of its container, with an error.type that says what killed it.
@@ -14,20 +11,17 @@ No prompt, no tool input, no output: names, counts and times only.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.core.spans import conventions as names
 from controller.core.spans import ids
-from controller.core.spans.shape import MAX_EVENTS, Attributes, Pair, attributes, fit, name, short
+from controller.core.spans.shape import MAX_EVENTS, Attributes, Pair, attributes, fit, name
 from controller.core.spantree import Span, SpanEvent, SpanKind
-from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, Moment, ToolCall
+from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, Moment
 
 _WORD: Final = re.compile(r"[\w.:/@+\[\]-]{1,64}", re.ASCII)
 """What an event's detail may look like. Free text, which could quote a prompt, does not."""
-_MCP: Final = re.compile(r"mcp__(.+?)__.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +39,8 @@ class Sitting:
     """error.type of what was cut off."""
     closes_turns: bool = True
     """The agent says when a turn is over (`agents.fold.Format`)."""
+    provider: str = ""
+    """Who serves its models, if that is known."""
 
     @property
     def seen(self) -> AgentLog:
@@ -62,15 +58,6 @@ class Sitting:
         return ids.of_span(self.job_uid, role, f"{self.pod_uid}/{key}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    """When and how a tool call ends whose end was not seen."""
-
-    at: int
-    error: str
-    timing: str = ""
-
-
 def frame(sitting: Sitting, host: Span) -> list[Span]:
     """invoke_agent first, then startup and shutdown, inside `host`; empty if the agent never said a word."""
     if sitting.seen.first_at is None and sitting.seen.init_at is None:
@@ -82,24 +69,6 @@ def frame(sitting: Sitting, host: Span) -> list[Span]:
     if sitting.finished is not None and invoked.end < host.end:
         found.append(_phase(sitting, "agent shutdown", host, (invoked.end, host.end)))
     return found
-
-
-def tools(sitting: Sitting, invoked: Span) -> Iterator[Span]:
-    """Every tool call inside `invoked`, with what its subagent did; parents before their children."""
-    closing = _closing(sitting, invoked)
-    homes: dict[str, Span] = {}
-    uses: Counter[str] = Counter()
-    for call in sitting.seen.tools:
-        parent = homes.get(call.parent, invoked) if call.parent else invoked
-        key = call.id if not uses[call.id] else f"{uses[call.id]}/{call.id}"
-        role = "tool" if not uses[call.id] else "tool-again"
-        uses[call.id] += 1
-        span = fit(_tool(sitting.id(role, key), call, closing), parent)
-        yield span
-        homes[call.id] = span
-        if call.subagent:
-            homes[call.id] = fit(_subagent(sitting.id(f"sub{role}", key), call, span), span)
-            yield homes[call.id]
 
 
 def usage(claim: Claim | None) -> tuple[Pair, ...]:
@@ -147,10 +116,10 @@ def _invocation_end(sitting: Sitting, host: Span) -> int:
     """The last result, or a background task that outlived it; without a result the container's end."""
     if (claim := sitting.finished) is None:
         return host.end
-    if sitting.log.state is not LogState.COMPLETE:
-        return max([claim.at, *(call.ended_at for call in sitting.seen.tools if call.ended_at is not None)])
-    ends = (host.end if call.ended_at is None else call.ended_at for call in sitting.seen.tools)
-    return max([claim.at, *ends])
+    ends = [call.ended_at for call in sitting.seen.tools if call.ended_at is not None]
+    if len(ends) < len(sitting.seen.tools) and sitting.log.state is LogState.COMPLETE:
+        return host.end
+    return max([claim.at, *ends, *(chat.ended_at for chat in sitting.seen.chats)])
 
 
 def _about(sitting: Sitting, error: str | None) -> Attributes:
@@ -166,12 +135,16 @@ def _about(sitting: Sitting, error: str | None) -> Attributes:
         (names.FINISH_REASONS, (claim.stop_reason,) if claim and claim.stop_reason else None),
         (names.TERMINAL_REASON, name(claim.terminal_reason) if claim else None),
         (names.PERMISSION_DENIALS, claim.permission_denials if claim else None),
+        (names.MODEL_CALLS, seen.chat_count or None),
         (names.TOOL_CALLS, seen.tool_calls),
         (names.TOOL_CALLS_FAILED, seen.tool_errors),
         (names.SUBAGENTS, seen.subagents),
         (names.API_RETRIES, seen.retries),
         (names.EVENTS_DROPPED, len(seen.moments) - MAX_EVENTS if len(seen.moments) > MAX_EVENTS else None),
-        (names.TIMING, None if sitting.finished or sitting.log.state is LogState.COMPLETE else "end_unknown"),
+        (
+            names.TIMING,
+            None if sitting.finished or sitting.log.state is LogState.COMPLETE else names.END_UNKNOWN,
+        ),
         (names.ERROR_TYPE, error),
     )
 
@@ -187,56 +160,6 @@ def _failure(sitting: Sitting) -> str | None:
         if word not in ("", "completed", "success"):
             return name(word)
     return "api_error"
-
-
-def _closing(sitting: Sitting, invoked: Span) -> _Closing:
-    if sitting.log.state is not LogState.COMPLETE and sitting.finished is not None:
-        return _Closing(invoked.end, "", "end_unknown")
-    if sitting.finished is None and not sitting.died:
-        return _Closing(invoked.end, "", "end_unknown")
-    return _Closing(invoked.end, sitting.death)
-
-
-def _tool(span_id: str, call: ToolCall, closing: _Closing) -> Span:
-    unseen = call.ended_at is None
-    error = names.TOOL_ERROR if call.failed else closing.error if unseen else ""
-    server = _MCP.fullmatch(call.name)
-    return Span(
-        id=span_id,
-        parent="",
-        name=f"execute_tool {name(call.name)}".rstrip(),
-        kind=SpanKind.INTERNAL,
-        start=call.started_at,
-        end=closing.at if call.ended_at is None else call.ended_at,
-        attributes=attributes(
-            (names.OPERATION, names.OPERATION_EXECUTE_TOOL),
-            (names.TOOL_NAME, name(call.name)),
-            (names.TOOL_CALL_ID, short(call.id, 256)),
-            (names.MCP_SERVER, name(server[1]) if server else None),
-            (names.TIMING, closing.timing if unseen else None),
-            (names.ERROR_TYPE, error),
-        ),
-        error="" if error else None,
-    )
-
-
-def _subagent(span_id: str, call: ToolCall, tool: Span) -> Span:
-    """The subagent's own span. A failed Agent tool marks only itself; a death marks both."""
-    cut_off = tool.error is not None and not call.failed
-    return Span(
-        id=span_id,
-        parent=tool.id,
-        name=f"invoke_agent {name(call.subagent)}",
-        kind=SpanKind.INTERNAL,
-        start=tool.start,
-        end=tool.end,
-        attributes=attributes(
-            (names.OPERATION, names.OPERATION_INVOKE_AGENT),
-            (names.AGENT_NAME, name(call.subagent)),
-            (names.ERROR_TYPE, dict(tool.attributes).get(names.ERROR_TYPE) if cut_off else None),
-        ),
-        error=tool.error if cut_off else None,
-    )
 
 
 def _event(moment: Moment, within: Span) -> SpanEvent:

@@ -18,7 +18,7 @@ from controller.core.snapshot import Attempt
 from controller.core.spans import agent_part, ids
 from controller.core.spans import conventions as names
 from controller.core.spans.agent_part import Sitting
-from controller.core.spans.shape import attributes, covering, fit, name
+from controller.core.spans.shape import attributes, fit, name
 from controller.core.spantree import Span, SpanKind
 from controller.core.transcript import AttemptLog
 
@@ -52,6 +52,12 @@ class Story:
         return next((c for c in self.containers if c.name == self.container and not c.init), None)
 
     @property
+    def placed(self) -> bool:
+        """Where its log belongs, and from when on it can tell of anything, is certain."""
+        host = self.hosts_agent
+        return host is not None and host.started_at is not None
+
+    @property
     def outcome(self) -> tuple[str, str]:
         """(result, error.type); the latter says nothing for a good result."""
         return self.verdict or _own_verdict(self.attempt, self.hosts_agent)
@@ -64,15 +70,14 @@ class Story:
 
     def end_of(self, container: Container) -> int:
         """When that container finished, no earlier than the last line it wrote."""
-        if container.finished_at is None:
-            return self.limit
+        end = self.limit if container.finished_at is None else container.finished_at
         last = self.log.seen.last_at if self.log and container is self.hosts_agent else None
-        return container.finished_at if last is None else covering(container.finished_at, last)
+        return end if last is None else max(end, last)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The spans of one attempt; `tools` can be made once it is known how many of them fit."""
+    """The spans of one attempt; its steps can be made once it is known how many of them fit."""
 
     frame: tuple[Span, ...]
     sitting: Sitting | None = None
@@ -100,8 +105,17 @@ def part(story: Story, root: Span) -> Part:
 def _sitting(story: Story, log: AttemptLog) -> Sitting:
     result, _ = story.outcome
     died = result in names.BAD_RESULTS or result == names.RESULT_CANCELLATION
-    closes = format_of(story.job.wishes.output).closes_turns
-    return Sitting(story.job.uid, story.attempt.uid, story.agent, log, died, _death(story), closes)
+    form = format_of(story.job.wishes.output)
+    return Sitting(
+        job_uid=story.job.uid,
+        pod_uid=story.attempt.uid,
+        agent=story.agent,
+        log=log,
+        died=died,
+        death=_death(story),
+        closes_turns=form.closes_turns,
+        provider=form.provider,
+    )
 
 
 def _pod(story: Story) -> Span:

@@ -78,6 +78,7 @@ def about(job: Job, facts: Facts, stories: Sequence[Story]) -> Attributes:
         (names.CONVERSATION_ID, next(filter(None, sessions), None)),
         (names.REQUEST_MODEL, next(filter(None, models), None)),
         (names.TURNS, turns),
+        (names.MODEL_CALLS, sum(log.seen.chat_count for log in logs) or None),
         (names.TOOL_CALLS, sum(log.seen.tool_calls for log in logs) if logs else None),
         (names.TOOL_CALLS_FAILED, sum(log.seen.tool_errors for log in logs) if logs else None),
         *agent_part.usage(newest),

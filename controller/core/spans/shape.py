@@ -1,4 +1,4 @@
-"""How spans keep within bounds: attributes that fit, times that fit into the parent, whole seconds.
+"""How spans keep within bounds: attributes that fit, times that fit into the parent.
 
 Owns the limits of a trace. It knows nothing about runs.
 """
@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Final
 
 from controller.core import redaction
-from controller.core.contract import SECOND, clip
+from controller.core.contract import clip
 from controller.core.spantree import Attribute, Span
 
 MAX_SPANS: Final = 5_000
 """Per trace. With attributes as short as ours that is about 2 MB; Tempo refuses traces above 5 MB."""
+MAX_FRAME: Final = 500
+"""Of those, for all but what the agents did: a fixed part, so that neither takes room from the other."""
 MAX_EVENTS: Final = 128
 """Per span (OpenTelemetry's default SpanLimits)."""
 TEXT_MAX: Final = 1024
@@ -70,14 +72,3 @@ def fit(span: Span, parent: Span) -> Span:
     start = max(parent.start, min(span.start, parent.end))
     end = max(start, min(span.end, parent.end))
     return replace(span, parent=parent.id, start=start, end=end)
-
-
-def covering(at: int, *seen: int) -> int:
-    """The latest instant that `at` can stand for, judging by what was seen, in nanoseconds.
-
-    Kubernetes cuts its times down to whole seconds; log lines have nanoseconds. A line of 12:00:05.7 and an
-    end at "12:00:05" do not contradict each other: the end was not before .7.
-    """
-    if at % SECOND:
-        return at
-    return max([at, *(min(moment, at + SECOND - 1) for moment in seen)])

@@ -12,19 +12,24 @@ A pure function of the Job, the facts kept on it and the agent's logs: every con
 at any time, which is what makes a second export harmless. It looks at no pods or clocks, and never raises.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Final
 
 from controller.core import attachments, lifecycle, orphans
 from controller.core.contract import Phase, Status, instant
 from controller.core.model import Job
 from controller.core.snapshot import Attempt, Facts, Policy, Run
-from controller.core.spans import agent_part, attempt_part, ids, run_part
+from controller.core.spans import attempt_part, ids, run_part, step_part
 from controller.core.spans import conventions as names
 from controller.core.spans.attempt_part import Part, Story
-from controller.core.spans.shape import MAX_SPANS, Attributes, attributes, covering, fit, storable
+from controller.core.spans.shape import MAX_FRAME, MAX_SPANS, Attributes, attributes, fit, storable
+from controller.core.spans.step_part import Step
 from controller.core.spantree import Span, SpanKind, SpanLink, SpanTree
+from controller.core.transcript import LogState
+
+MAX_STEPS: Final = MAX_SPANS - MAX_FRAME
 
 
 def trace_id(job: Job, policy: Policy) -> str:
@@ -43,8 +48,8 @@ def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
     frame += [span for part in parts for span in part.frame]
     if not attachments.was_attached(run.job) and (last := _finalizing(run.job, stories, root)) is not None:
         frame.append(last)
-    shown = frame[: MAX_SPANS - 1]
-    tools = _tools(parts, MAX_SPANS - 1 - len(frame))
+    shown = frame[: MAX_FRAME - 1]
+    tools = _tools(parts, shown)
     dropped = _dropped(stories, tools, len(frame) - len(shown))
     about = run_part.about(run.job, facts, stories) + dropped
     return SpanTree(
@@ -52,6 +57,31 @@ def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
         resource=run_part.resource(run.job, policy),
         spans=(replace(root, attributes=about), *shown, *tools),
     )
+
+
+def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
+    """Those spans of a run, live or over, that nothing can change any more: no log line, no fact, no status.
+
+    Each is a span of `build`, then as now, as long as the log can be read whole and the facts keep its
+    attempt. Never the root; ancestors may be missing. The same input gives the same spans, more input more.
+    """
+    stories = _stories(run, facts)
+    root = _root_span(run, stories, policy)
+    found: list[Span] = []
+    room = MAX_STEPS
+    for story in stories:
+        part = attempt_part.part(story, root)
+        if not story.placed:
+            break
+        for step in _steps(part):
+            room -= 1 + step.grows
+            if room < 0:
+                return tuple(found)
+            if step.final:
+                found.append(step.span)
+        if story.log is None or story.log.state is not LogState.COMPLETE:
+            break  # how much room it leaves to later ones is not known yet
+    return tuple(found)
 
 
 def _stories(run: Run, facts: Facts) -> list[Story]:
@@ -114,7 +144,7 @@ def _root_span(run: Run, stories: Sequence[Story], policy: Policy) -> Span:
         name=f"RUN {run_part.pipeline(job)}".rstrip(),
         kind=SpanKind.SERVER,
         start=start,
-        end=max(start, storable(covering(over, *(story.ended_at for story in stories)))),
+        end=max(start, storable(max([over, *(story.ended_at for story in stories)]))),
         links=links,
         error=_exit_of_last(stories) if result in names.BAD_RESULTS else None,
     )
@@ -177,22 +207,26 @@ def _finalizing(job: Job, stories: Sequence[Story], root: Span) -> Span | None:
     return fit(Span(span_id, root.id, "finalizing", SpanKind.INTERNAL, over, root.end), root)
 
 
-def _tools(parts: Sequence[Part], room: int) -> list[Span]:
-    """As many tool spans as there is room for, oldest first; a parent is never cut off from its child."""
-    found = (
-        span
-        for part in parts
-        if part.sitting is not None and part.invoked is not None
-        for span in agent_part.tools(part.sitting, part.invoked)
-    )
-    return list(islice(found, max(0, room)))
+def _tools(parts: Sequence[Part], shown: Sequence[Span]) -> list[Span]:
+    """As many steps as there is room for, oldest first; a parent is never cut off from its child."""
+    found = (step.span for part in parts if part.invoked in shown for step in _steps(part))
+    return list(islice(found, MAX_STEPS))
+
+
+def _steps(part: Part) -> Iterator[Step]:
+    if part.sitting is not None and part.invoked is not None:
+        yield from step_part.steps(part.sitting, part.invoked)
 
 
 def _dropped(stories: Sequence[Story], shown: Sequence[Span], frames: int) -> Attributes:
-    calls = sum(len(story.log.seen.tools) for story in stories if story.log)
-    before = sum(story.log.seen.dropped for story in stories if story.log)
-    kept = sum(1 for span in shown if span.name.startswith(names.OPERATION_EXECUTE_TOOL))
+    """What has no span, because there was no room, or because an earlier process has read of it."""
+    seen = [story.log.seen for story in stories if story.log]
+    calls = sum(max(log.tool_calls, len(log.tools) + log.dropped) for log in seen)
+    chats = sum(max(log.chat_count, len(log.chats)) for log in seen)
+    tools = sum(span.name.startswith(names.OPERATION_EXECUTE_TOOL) for span in shown)
+    asked = sum(span.kind is SpanKind.CLIENT for span in shown)
     return attributes(
-        (names.TOOL_CALLS_DROPPED, before + calls - kept or None),
+        (names.TOOL_CALLS_DROPPED, calls - tools or None),
+        (names.MODEL_CALLS_DROPPED, chats - asked or None),
         (names.SPANS_DROPPED, frames or None),
     )

@@ -1,0 +1,184 @@
+"""What an agent did, inside its invoke_agent: model and tool calls, subagents, in the order of their begin.
+
+    invoke_agent <agent>
+    ├── chat <model>             its start is derived: the stream does not tell when a request was made
+    ├── execute_tool <name>
+    └── execute_tool Agent       until its task ends: the tool itself returns at once (background)
+        └── invoke_agent <type>
+            ├── chat <model>
+            └── execute_tool <name> ...
+
+The order only grows at its end, and a step that is over never changes again: so a trace can be told while
+its run goes on, see `Step.final`. No prompt, no tool input, no output: names, counts and times only.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from controller.core.spans import conventions as names
+from controller.core.spans.agent_part import Sitting
+from controller.core.spans.shape import NAME_MAX, attributes, fit, name, short
+from controller.core.spantree import Span, SpanKind
+from controller.core.transcript import Chat, LogState, ToolCall
+
+_MCP: Final = re.compile(r"mcp__(.+?)__.+")
+
+
+class Step(NamedTuple):
+    """One span of what the agent did."""
+
+    span: Span
+    final: bool
+    """Nothing that the log may still say changes it."""
+    grows: bool = False
+    """It may turn out to have started a subagent, whose span then comes next."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """When and how a tool call ends whose end was not seen."""
+
+    at: int
+    error: str
+    timing: str = ""
+
+
+class _Home(NamedTuple):
+    """The span that holds what is done on behalf of one tool call."""
+
+    span: Span
+    settled: bool
+    """It stays this span, and what is inside it by now stays inside."""
+
+
+def steps(sitting: Sitting, invoked: Span) -> Iterator[Step]:
+    """Every call inside `invoked`, with what its subagent did; parents before their children."""
+    homes = _Homes(_Home(invoked, sitting.seen.init_at is not None))
+    closing = _closing(sitting, invoked)
+    chats = iter(sitting.seen.chats)
+    chat = next(chats, None)
+    for number, call in enumerate(sitting.seen.tools):
+        while chat is not None and chat.calls_before <= number:
+            yield _chat(sitting, chat, homes.of(chat.parent))
+            chat = next(chats, None)
+        yield from _called(sitting, call, closing, homes)
+    while chat is not None:
+        yield _chat(sitting, chat, homes.of(chat.parent))
+        chat = next(chats, None)
+
+
+class _Homes:
+    """What is inside of what, as far as calls have been looked at."""
+
+    def __init__(self, top: _Home) -> None:
+        self._top = top
+        self._of: dict[str, _Home] = {}
+        self._uses: Counter[str] = Counter()
+
+    def of(self, call_id: str) -> _Home:
+        """Where that is done which is done on behalf of a call."""
+        return self._of.get(call_id, self._top) if call_id else self._top
+
+    def put(self, call_id: str, home: _Home) -> None:
+        """From now on, that is there."""
+        self._of[call_id] = home
+
+    def role(self, call_id: str) -> tuple[str, str]:
+        """Role and key of a call's span, other ones each time."""
+        uses = self._uses[call_id]
+        self._uses[call_id] += 1
+        return ("tool-again", f"{uses}/{call_id}") if uses else ("tool", call_id)
+
+
+def _called(sitting: Sitting, call: ToolCall, closing: _Closing, homes: _Homes) -> Iterator[Step]:
+    parent, (role, key) = homes.of(call.parent), homes.role(call.id)
+    over = call.ended_at is not None
+    span = fit(_tool(sitting.id(role, key), call, closing), parent.span)
+    yield Step(span, over and parent.settled, grows=not over and not call.subagent)
+    homes.put(call.id, _Home(span, parent.settled and over))
+    if call.subagent:
+        within = fit(_subagent(sitting.id(f"sub{role}", key), call, span), span)
+        yield Step(within, over and parent.settled)
+        homes.put(call.id, _Home(within, parent.settled))
+
+
+def _chat(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
+    model = name(chat.model)
+    span = Span(
+        id=sitting.id("chat", chat.id),
+        parent="",
+        name=f"chat {model}".rstrip(),
+        kind=SpanKind.CLIENT,
+        start=chat.started_at,
+        end=chat.ended_at,
+        attributes=attributes(
+            (names.OPERATION, names.OPERATION_CHAT),
+            (names.PROVIDER, sitting.provider),
+            (names.REQUEST_MODEL, model),
+            (names.RESPONSE_MODEL, model),
+            (names.RESPONSE_ID, short(chat.response_id, NAME_MAX)),
+            (names.REQUEST_ID, short(chat.request_id, NAME_MAX)),
+            (names.USAGE_INPUT, chat.input_tokens),
+            (names.USAGE_OUTPUT, chat.output_tokens),
+            (names.USAGE_CACHE_READ, chat.cache_read_tokens),
+            (names.USAGE_CACHE_WRITE, chat.cache_write_tokens),
+            (names.FINISH_REASONS, (chat.finish,) if chat.finish else None),
+            (names.TIMING, names.DERIVED),
+            (names.ERROR_TYPE, name(chat.error)),
+        ),
+        error="" if chat.error else None,
+    )
+    return Step(fit(span, parent.span), parent.settled and not chat.under_way)
+
+
+def _closing(sitting: Sitting, invoked: Span) -> _Closing:
+    if sitting.log.state is not LogState.COMPLETE and sitting.finished is not None:
+        return _Closing(invoked.end, "", names.END_UNKNOWN)
+    if sitting.finished is None and not sitting.died:
+        return _Closing(invoked.end, "", names.END_UNKNOWN)
+    return _Closing(invoked.end, sitting.death)
+
+
+def _tool(span_id: str, call: ToolCall, closing: _Closing) -> Span:
+    unseen = call.ended_at is None
+    error = names.TOOL_ERROR if call.failed else closing.error if unseen else ""
+    server = _MCP.fullmatch(call.name)
+    return Span(
+        id=span_id,
+        parent="",
+        name=f"execute_tool {name(call.name)}".rstrip(),
+        kind=SpanKind.INTERNAL,
+        start=call.started_at,
+        end=closing.at if call.ended_at is None else call.ended_at,
+        attributes=attributes(
+            (names.OPERATION, names.OPERATION_EXECUTE_TOOL),
+            (names.TOOL_NAME, name(call.name)),
+            (names.TOOL_CALL_ID, short(call.id, 256)),
+            (names.MCP_SERVER, name(server[1]) if server else None),
+            (names.TIMING, closing.timing if unseen else None),
+            (names.ERROR_TYPE, error),
+        ),
+        error="" if error else None,
+    )
+
+
+def _subagent(span_id: str, call: ToolCall, tool: Span) -> Span:
+    """The subagent's own span. A failed Agent tool marks only itself; a death marks both."""
+    cut_off = tool.error is not None and not call.failed
+    return Span(
+        id=span_id,
+        parent=tool.id,
+        name=f"invoke_agent {name(call.subagent)}",
+        kind=SpanKind.INTERNAL,
+        start=tool.start,
+        end=tool.end,
+        attributes=attributes(
+            (names.OPERATION, names.OPERATION_INVOKE_AGENT),
+            (names.AGENT_NAME, name(call.subagent)),
+            (names.ERROR_TYPE, dict(tool.attributes).get(names.ERROR_TYPE) if cut_off else None),
+        ),
+        error=tool.error if cut_off else None,
+    )
