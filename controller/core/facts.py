@@ -37,6 +37,7 @@ class _Pull(msgspec.Struct, omit_defaults=True):
     finished: str = ""
     millis: int | None = None
     size: int | None = None
+    derived: bool = False
 
 
 class _Attempt(msgspec.Struct, omit_defaults=True):
@@ -219,7 +220,7 @@ def _wire(attempt: Attempt) -> _Attempt:
             for c in attempt.containers
         ],
         pulls=[
-            _Pull(p.container, p.init, _text(p.started_at), _text(p.finished_at), p.millis, p.size)
+            _Pull(p.container, p.init, _text(p.started_at), _text(p.finished_at), p.millis, p.size, p.derived)
             for p in attempt.pulls
         ],
     )
@@ -236,7 +237,7 @@ def _unwire(wire: _Attempt) -> Attempt:
         reason=wire.reason,
         containers=tuple(_container(c) for c in wire.containers),
         pulls=tuple(
-            Pull(p.name, p.init, instant(p.started), instant(p.finished), p.millis, p.size)
+            Pull(p.name, p.init, instant(p.started), instant(p.finished), p.millis, p.size, p.derived)
             for p in wire.pulls
         ),
     )

@@ -21,6 +21,7 @@ _TOOK: Final = re.compile(
     r"(?: \((?P<all>[0-9.a-zµ]{2,32}) including waiting\))?"
     r"(?:\. Image size: (?P<size>\d{1,18}) bytes)?"
 )
+_PRESENT: Final = "already present"
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs|us|ns)")
 _UNITS: Final = {"h": 3_600_000.0, "m": 60_000.0, "s": 1000.0, "ms": 1.0, "µs": 1e-3, "us": 1e-3, "ns": 1e-6}
 """Of Go's durations, in milliseconds."""
@@ -54,15 +55,18 @@ def under_way(events: Iterable[PodEvent]) -> PodEvent | None:
 def _pull(pulled: PodEvent, pulling: PodEvent | None) -> Pull:
     """Times are kept in whole seconds: so they are told, and so facts are written."""
     finished = pulled.first_at
-    if finished is None or (said := _TOOK.match(pulled.message)) is None:
+    if finished is None or _PRESENT in pulled.message:
         return Pull(pulled.container, pulled.init, finished_at=finished)
-    millis = _millis(said["all"] or said["took"])
     tries = (pulling.last_at, pulling.first_at) if pulling else ()
     begun = next((at for at in tries if at is not None and at <= finished), None)
-    if begun is None:
-        begun = (finished - (millis or 0) * SECOND // 1000) // SECOND * SECOND
+    if (said := _TOOK.match(pulled.message)) is None:
+        return Pull(pulled.container, pulled.init, begun, finished)
+    millis = _millis(said["all"] or said["took"])
     size = int(said["size"]) if said["size"] else None
-    return Pull(pulled.container, pulled.init, begun, finished, millis, size)
+    if begun is not None:
+        return Pull(pulled.container, pulled.init, begun, finished, millis, size)
+    begun = (finished - (millis or 0) * SECOND // 1000) // SECOND * SECOND
+    return Pull(pulled.container, pulled.init, begun, finished, millis, size, derived=True)
 
 
 def _millis(text: str) -> int | None:

@@ -26,6 +26,8 @@ class Pull:
     """What it took, waiting for other pulls included, by the kubelet's own clock."""
     size: int | None = None
     """Bytes."""
+    derived: bool = False
+    """No Event told of its start: that is what is left of its end and of what it took."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,14 @@ def test_of_a_pull_that_was_tried_again_the_last_try_counts():
 def test_a_pull_whose_begin_was_not_told_began_as_much_earlier_as_it_took():
     (pull,) = pulls.of((pulled('Successfully pulled image "i:1" in 2.5s (2.5s including waiting)'),))
     assert (pull.started_at, pull.finished_at) == (at(36), at(39))
+    assert pull.derived
+
+
+def test_a_pull_of_which_the_words_are_not_known_has_the_times_of_its_events():
+    (pull,) = pulls.of((PULLING, pulled("Image is there now")))
+    assert (pull.started_at, pull.finished_at, pull.millis) == (at(35), at(39), None)
+    (present,) = pulls.of((PULLING, pulled('Container image "i:1" already present on machine')))
+    assert present.started_at is None
 
 
 def test_a_container_that_is_started_again_was_pulled_once():

@@ -29,7 +29,8 @@ class Sitting:
     """One container's worth of agent: whose it is, its log, and how it came to an end."""
 
     job_uid: str
-    pod_uid: str
+    start: str
+    """Which start of a container: the uid of its pod, and how many there were before."""
     agent: str
     """Name of the agent, for people."""
     log: AttemptLog
@@ -55,7 +56,7 @@ class Sitting:
 
     def id(self, role: str, key: str = "") -> str:
         """A span id of this sitting."""
-        return ids.of_span(self.job_uid, role, f"{self.pod_uid}/{key}")
+        return ids.of_span(self.job_uid, role, f"{self.start}/{key}")
 
 
 def frame(sitting: Sitting, host: Span) -> list[Span]:

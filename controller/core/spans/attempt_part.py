@@ -2,6 +2,7 @@
 
     attempt <n>
     ├── scheduling
+    ├── image pull <container>  of no length if the image was there already
     ├── init <container>
     └── container <name> #<restart>
         └── the agent's part, in the container that is the agent's
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from controller.core.agents.fold import format_of
 from controller.core.contract import Reason
 from controller.core.model import Container, Job
-from controller.core.snapshot import Attempt
+from controller.core.snapshot import Attempt, Pull
 from controller.core.spans import agent_part, ids
 from controller.core.spans import conventions as names
 from controller.core.spans.agent_part import Sitting
@@ -52,9 +53,20 @@ class Story:
         return next((c for c in self.containers if c.name == self.container and not c.init), None)
 
     @property
+    def hosts_log(self) -> Container | None:
+        """The start of the agent's container that wrote the log, None if that one is not known."""
+        host = self.hosts_agent
+        return host if host and self.log and host.restarts == self.log.restarts else None
+
+    @property
+    def lost_starts(self) -> int:
+        """How many times containers were started of which only a later start is known."""
+        return sum(max(0, container.restarts) for container in self.containers)
+
+    @property
     def placed(self) -> bool:
         """Where its log belongs, and from when on it can tell of anything, is certain."""
-        host = self.hosts_agent
+        host = self.hosts_log
         return host is not None and host.started_at is not None
 
     @property
@@ -65,13 +77,14 @@ class Story:
     @property
     def ended_at(self) -> int:
         """When its last container finished."""
-        ends = [self.end_of(container) for container in self.containers]
-        return max([self.attempt.created_at, *ends]) if ends else max(self.attempt.created_at, self.limit)
+        ends = [self.end_of(container) for container in self.containers] or [self.limit]
+        told = [pull.finished_at for pull in self.attempt.pulls]
+        return max([self.attempt.created_at, *ends, *filter(None, (*told, self.attempt.scheduled_at))])
 
     def end_of(self, container: Container) -> int:
         """When that container finished, no earlier than the last line it wrote."""
         end = self.limit if container.finished_at is None else container.finished_at
-        last = self.log.seen.last_at if self.log and container is self.hosts_agent else None
+        last = self.log.seen.last_at if self.log and container is self.hosts_log else None
         return end if last is None else max(end, last)
 
 
@@ -80,6 +93,8 @@ class Part:
     """The spans of one attempt; its steps can be made once it is known how many of them fit."""
 
     frame: tuple[Span, ...]
+    settled: tuple[Span, ...] = ()
+    """Those of them that nothing can change any more, as long as the facts keep what they are made of."""
     sitting: Sitting | None = None
     invoked: Span | None = None
 
@@ -91,15 +106,18 @@ def part(story: Story, root: Span) -> Part:
     host = pod
     if (scheduling := _scheduling(story, pod)) is not None:
         found.append(scheduling)
+    pulls = _pulls(story, pod)
+    found += pulls
+    settled = (*([scheduling] if scheduling and story.attempt.scheduled_at is not None else []), *pulls)
     for container in story.containers:
         span = fit(_container(story, container), pod)
         found.append(span)
-        host = span if container is story.hosts_agent else host
+        host = span if container is story.hosts_log else host
     if story.log is None:
-        return Part(tuple(found))
+        return Part(tuple(found), settled)
     sitting = _sitting(story, story.log)
     agents = agent_part.frame(sitting, host)
-    return Part((*found, *agents), sitting, agents[0] if agents else None)
+    return Part((*found, *agents), settled, sitting, agents[0] if agents else None)
 
 
 def _sitting(story: Story, log: AttemptLog) -> Sitting:
@@ -108,7 +126,7 @@ def _sitting(story: Story, log: AttemptLog) -> Sitting:
     form = format_of(story.job.wishes.output)
     return Sitting(
         job_uid=story.job.uid,
-        pod_uid=story.attempt.uid,
+        start=f"{story.attempt.uid}{_again(log.restarts)}",
         agent=story.agent,
         log=log,
         died=died,
@@ -133,6 +151,7 @@ def _pod(story: Story) -> Span:
             (names.TASK_RUN_ID, attempt.uid),
             (names.TASK_RUN_RESULT, result),
             (names.ATTEMPT_NUMBER, story.number),
+            (names.STARTS_LOST, story.lost_starts or None),
             (names.POD_NAME, attempt.pod),
             (names.POD_UID, attempt.uid),
             (names.NODE_NAME, attempt.node),
@@ -163,15 +182,47 @@ def _scheduling(story: Story, pod: Span) -> Span | None:
     return fit(span, pod)
 
 
+def _pulls(story: Story, pod: Span) -> list[Span]:
+    """One for each container of which Events told; those tell of successes only."""
+    told = {(pull.init, pull.container): pull for pull in reversed(story.attempt.pulls)}
+    return [
+        fit(_pull(story, pull, at), pod)
+        for pull in reversed(told.values())
+        if (at := pull.finished_at if pull.finished_at is not None else pull.started_at) is not None
+    ]
+
+
+def _pull(story: Story, pull: Pull, at: int) -> Span:
+    image, tag = _image(story.job, pull.container)
+    key = f"{story.attempt.uid}/{'init/' if pull.init else ''}{pull.container}"
+    return Span(
+        id=ids.of_span(story.job.uid, "pull", key),
+        parent="",
+        name=f"image pull {name(pull.container)}",
+        kind=SpanKind.INTERNAL,
+        start=at if pull.started_at is None else pull.started_at,
+        end=at,
+        attributes=attributes(
+            (names.CONTAINER_NAME, pull.container),
+            (names.CONTAINER_INIT, pull.init or None),
+            (names.IMAGE_NAME, image),
+            (names.IMAGE_TAGS, (tag,) if tag else None),
+            (names.IMAGE_SIZE, pull.size),
+            (names.IMAGE_CACHED, pull.started_at is None),
+            (names.PULL_MILLIS, pull.millis),
+            (names.TIMING, names.DERIVED if pull.derived else None),
+        ),
+    )
+
+
 def _container(story: Story, container: Container) -> Span:
     label, init = name(container.name), _ends_before_the_others(story.job, container)
     result, _ = story.outcome
     failed = (container.exit_code or 0) != 0 and result in names.BAD_RESULTS
     image, tag = _image(story.job, container.name)
+    key = f"{story.attempt.uid}/{container.name}{_again(container.restarts)}"
     return Span(
-        id=ids.of_span(
-            story.job.uid, "init" if container.init else "container", f"{story.attempt.uid}/{container.name}"
-        ),
+        id=ids.of_span(story.job.uid, "init" if container.init else "container", key),
         parent="",
         name=f"init {label}" if init else f"container {label} #{container.restarts}",
         kind=SpanKind.INTERNAL,
@@ -189,6 +240,11 @@ def _container(story: Story, container: Container) -> Span:
         ),
         error=_exit(container) if failed else None,
     )
+
+
+def _again(restarts: int) -> str:
+    """What tells a later start of a container from its first one."""
+    return f"#{restarts}" if restarts else ""
 
 
 def _ends_before_the_others(job: Job, container: Container) -> bool:

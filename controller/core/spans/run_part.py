@@ -15,7 +15,7 @@ from controller.core.spans import agent_part
 from controller.core.spans import conventions as names
 from controller.core.spans.attempt_part import Story
 from controller.core.spans.shape import Attributes, Pair, attributes, name
-from controller.core.transcript import AttemptLog, LogState
+from controller.core.transcript import LogState
 
 _RESULTS: Final = {
     Phase.SUCCEEDED: names.RESULT_SUCCESS,
@@ -101,16 +101,19 @@ def _log_state(job: Job, facts: Facts, stories: Sequence[Story]) -> LogState | N
     started = [story for story in stories if story.hosts_agent or story.log]
     if not started and not facts.left_out and (facts.attempts or job.started_at is None):
         return None
-    states = {_state(story.log) for story in started} | ({LogState.MISSING} if facts.left_out else set())
+    states = {_state(story) for story in started} | ({LogState.MISSING} if facts.left_out else set())
     if not states or states == {LogState.MISSING}:
         return LogState.MISSING
     return LogState.COMPLETE if states == {LogState.COMPLETE} else LogState.TRUNCATED
 
 
-def _state(log: AttemptLog | None) -> LogState:
-    if log is None:
+def _state(story: Story) -> LogState:
+    """Of a container that was started again only the last start has a log."""
+    if (log := story.log) is None:
         return LogState.MISSING
-    return LogState.TRUNCATED if log.state is LogState.READING else log.state
+    if log.state is LogState.READING or (log.state is LogState.COMPLETE and log.restarts > 0):
+        return LogState.TRUNCATED
+    return log.state
 
 
 def resource(job: Job, policy: Policy) -> Attributes:

@@ -71,16 +71,13 @@ def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
     room = MAX_STEPS
     for story in stories:
         part = attempt_part.part(story, root)
-        if not story.placed:
-            break
-        for step in _steps(part):
+        found += part.settled
+        for step in _steps(part) if story.placed else ():
             room -= 1 + step.grows
-            if room < 0:
-                return tuple(found)
-            if step.final:
+            if step.final and room >= 0:
                 found.append(step.span)
         if story.log is None or story.log.state is not LogState.COMPLETE:
-            break  # how much room it leaves to later ones is not known yet
+            room = 0  # how much it leaves to later ones is not known yet
     return tuple(found)
 
 

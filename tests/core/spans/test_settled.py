@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from controller.core.agents.fold import fold_for
 from controller.core.contract import OUTPUT_CLAUDE, Phase, Reason
 from controller.core.model import RunState, Wishes
-from controller.core.snapshot import Attempt, Facts, Policy, Run
+from controller.core.snapshot import Attempt, Facts, Policy, Pull, Run
 from controller.core.spans import tree as trees
 from controller.core.transcript import AttemptLog, LogState
 from tests.core.spans.test_tree import OUTPUTS, POD, RECORDED, at, make_attempt, make_container, make_job
@@ -102,17 +102,23 @@ def log_of(lines, state, output=OUTPUT_CLAUDE):
     return AttemptLog(POD, state, fold.seen())
 
 
-def live(lines, output=OUTPUT_CLAUDE):
+def live(lines, output=OUTPUT_CLAUDE, pulls=()):
     job = make_job(Phase.RUNNING, Reason.AGENT_WORKING, completed_at=None, wishes=Wishes(output=output))
-    return Run(job, logs=(log_of(lines, LogState.READING, output),)), Facts((make_attempt(LIVE),))
+    return Run(job, logs=(log_of(lines, LogState.READING, output),)), Facts(
+        (make_attempt(LIVE, pulls=pulls),)
+    )
 
 
 def over(lines, end=ENDS[0], phase=Phase.SUCCEEDED, output=OUTPUT_CLAUDE, later=()):
     job = make_job(phase, wishes=Wishes(output=output))
     run = Run(job, logs=(log_of(lines, LogState.COMPLETE, output),))
-    return run, Facts((make_attempt(end), *later))
+    return run, Facts((make_attempt(end, pulls=PULLS), *later))
 
 
+PULLS = (
+    Pull("setup", init=True, finished_at=at(33)),
+    Pull("claude", started_at=at(34), finished_at=at(39), millis=4800, size=77),
+)
 LATER = Attempt("run-1-y", "b" * 32, at(50), "node-1", at(51), containers=(make_container(),))
 
 
@@ -120,14 +126,14 @@ LATER = Attempt("run-1-y", "b" * 32, at(50), "node-1", at(51), containers=(make_
 @given(
     LINES,
     st.integers(0, 25),
-    st.sampled_from(ENDS),
-    st.sampled_from([Phase.SUCCEEDED, Phase.FAILED]),
+    st.tuples(st.sampled_from(ENDS), st.sampled_from([Phase.SUCCEEDED, Phase.FAILED])),
     st.sampled_from([(), (LATER,)]),
+    st.sampled_from([(), PULLS[:1], PULLS]),
 )
-def test_what_is_told_early_is_in_the_whole_trace_as_it_was_told(lines, cut, end, phase, later):
-    early = trees.settled(*live(lines[:cut]), Policy())
-    later_on = trees.settled(*live(lines), Policy())
-    whole = trees.build(*over(lines, end, phase, later=later), Policy()).spans
+def test_what_is_told_early_is_in_the_whole_trace_as_it_was_told(lines, cut, end, later, pulls):
+    early = trees.settled(*live(lines[:cut], pulls=pulls), Policy())
+    later_on = trees.settled(*live(lines, pulls=PULLS), Policy())
+    whole = trees.build(*over(lines, *end, later=later), Policy()).spans
     assert set(early) <= set(later_on) <= set(whole)
     assert whole[0] not in later_on
     assert len({span.id for span in early}) == len(early)
@@ -152,5 +158,6 @@ def test_most_of_a_recorded_run_is_told_while_it_runs(path):
 def test_nothing_is_told_of_a_container_that_is_not_known_to_have_started():
     run, _ = live([(42, speech("system", subtype="init")), (43, said(None, use("t1", "Bash")))])
     unknown = replace(LIVE, started_at=None)
-    assert trees.settled(run, Facts((make_attempt(unknown),)), Policy()) == ()
+    told = trees.settled(run, Facts((make_attempt(unknown),)), Policy())
+    assert [span.name for span in told] == ["scheduling"]
     assert trees.settled(run, Facts(), Policy()) == ()

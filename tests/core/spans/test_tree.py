@@ -8,13 +8,22 @@ from hypothesis import strategies as st
 from controller.core.agents.fold import fold_for
 from controller.core.contract import OUTPUT_CLAUDE, OUTPUT_OPENCODE, SECOND, Phase, Reason, rfc3339
 from controller.core.model import Condition, Container, ContainerSpec, Ids, Job, RunState, Slot, Wishes
-from controller.core.snapshot import Attempt, Facts, Policy, Run
+from controller.core.snapshot import Attempt, Facts, Policy, Pull, Run
 from controller.core.spans import conventions as names
 from controller.core.spans import tree as trees
 from controller.core.spans.shape import MAX_EVENTS, MAX_SPANS
 from controller.core.spans.tree import MAX_STEPS
 from controller.core.spantree import Span, SpanKind, SpanTree
-from controller.core.transcript import AgentLog, AttemptLog, Claim, LogState, ModelUsage, Moment, ToolCall
+from controller.core.transcript import (
+    AgentLog,
+    AttemptLog,
+    Chat,
+    Claim,
+    LogState,
+    ModelUsage,
+    Moment,
+    ToolCall,
+)
 
 NOON = 1_795_348_800
 JOB = "0b8e4bd2-7f53-4c4a-9d4b-8f6a2f1c3d5e"
@@ -521,6 +530,49 @@ def test_an_agent_ends_with_its_result_if_that_was_its_last_word(output, state, 
     assert named(tree, "invoke_agent Reviewer").end == at(end)
 
 
+def test_pulls_tell_of_the_image_what_the_kubelet_said():
+    pulls = (
+        Pull("setup", init=True, finished_at=at(33)),
+        Pull("claude", started_at=at(35), finished_at=at(39), millis=3900, size=77, derived=True),
+    )
+    tree = build(None, make_attempt(SETUP, make_container(), pulls=pulls))
+    assert drawn(tree)[3:7] == [
+        "    scheduling",
+        "    image pull setup",
+        "    image pull claude",
+        "    init setup",
+    ]
+    present, pulled = named(tree, "image pull setup"), named(tree, "image pull claude")
+    assert (present.start, present.end, pulled.start, pulled.end) == (at(33), at(33), at(35), at(39))
+    assert about(present) == {
+        "k8s.container.name": "setup",
+        "agent.container.init": True,
+        "container.image.name": "busybox",
+        "container.image.tags": ("1",),
+        "agent.image.cached": True,
+    }
+    assert (about(pulled)["agent.image.size_bytes"], about(pulled)["agent.timing"]) == (77, "derived")
+    assert about(pulled)["agent.image.cached"] is False
+
+
+def test_of_a_container_that_was_started_again_the_last_start_is_told_and_the_others_are_counted():
+    again = make_container(restarts=2)
+    run = Run(make_job(), logs=(AttemptLog(POD, LogState.COMPLETE, make_log(), restarts=2),))
+    tree = trees.build(run, Facts((make_attempt(again),)), Policy())
+    assert named(tree, "invoke_agent Reviewer").parent == named(tree, "container claude #2").id
+    assert about(named(tree, "attempt 1"))["agent.attempt.starts_lost"] == 2
+    assert about(tree.spans[0])[names.LOG_STATE] == "truncated"
+    first = build(make_log())
+    assert named(first, "container claude #0").id != named(tree, "container claude #2").id
+
+
+def test_a_log_of_an_earlier_start_is_not_told_inside_a_later_one():
+    run = make_run(make_log(tools=(call("t", 50, 51),)))
+    tree = trees.build(run, Facts((make_attempt(make_container(restarts=1, started_at=at(85))),)), Policy())
+    assert named(tree, "invoke_agent Reviewer").parent == named(tree, "attempt 1").id
+    assert named(tree, "execute_tool Bash").start == at(50)
+
+
 # Laws
 
 EDGES = st.sampled_from([0, 1, at(0), at(40), at(40.7), at(90), at(100), 2**63, -1])
@@ -553,6 +605,21 @@ CLAIMS = st.builds(
     cost_usd=st.none() | st.floats(),
     models=st.lists(st.builds(ModelUsage, WORDS, INTS, INTS, INTS, INTS, st.none()), max_size=2).map(tuple),
 )
+CHATS = st.builds(
+    Chat,
+    id=WORDS,
+    parent=WORDS,
+    model=WORDS,
+    started_at=INSTANTS,
+    ended_at=INSTANTS,
+    calls_before=st.integers(0, 6),
+    request_id=WORDS,
+    input_tokens=st.none() | INTS,
+    output_tokens=st.none() | INTS,
+    finish=WORDS,
+    error=WORDS,
+    under_way=st.booleans(),
+)
 LOGS = st.builds(
     AgentLog,
     lines=INTS,
@@ -563,6 +630,7 @@ LOGS = st.builds(
     turn_open=st.booleans(),
     session_id=WORDS,
     tools=st.lists(CALLS, max_size=6).map(tuple),
+    chats=st.lists(CHATS, max_size=4, unique_by=lambda chat: chat.id).map(tuple),
     moments=st.lists(MOMENTS, max_size=3).map(tuple),
 )
 CONTAINERS = st.builds(
@@ -575,6 +643,16 @@ CONTAINERS = st.builds(
     finished_at=MAYBE,
     restarts=INTS,
 )
+PULLS = st.builds(
+    Pull,
+    st.sampled_from(["claude", "setup", ""]),
+    init=st.booleans(),
+    started_at=MAYBE,
+    finished_at=MAYBE,
+    millis=st.none() | INTS,
+    size=st.none() | INTS,
+    derived=st.booleans(),
+)
 ATTEMPTS = st.builds(
     Attempt,
     pod=WORDS,
@@ -584,6 +662,7 @@ ATTEMPTS = st.builds(
     scheduled_at=MAYBE,
     reason=WORDS,
     containers=st.lists(CONTAINERS, max_size=4).map(tuple),
+    pulls=st.lists(PULLS, max_size=3).map(tuple),
 )
 JOBS = st.builds(
     make_job,
