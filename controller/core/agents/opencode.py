@@ -16,7 +16,8 @@ from typing import Final
 from controller.core.agents import opencode_claims as claims
 from controller.core.agents import words
 from controller.core.agents.calls import Calls
-from controller.core.agents.opencode_events import EVENT, Event, Part, ToolState
+from controller.core.agents.chats import Chats, Said
+from controller.core.agents.opencode_events import EVENT, Event, Part, Spent, ToolState
 from controller.core.agents.words import Recent, Tail, word
 from controller.core.transcript import AgentLog, Claim, Moment, Standing, ToolCall
 
@@ -54,6 +55,11 @@ class OpenCodeFold:
         """The tool that was not allowed in the step that is going on."""
         self._spent = claims.Spending(begun)
         self._calls = Calls(begun)
+        self._chats = Chats(begun)
+        self._asked_at: int | None = None
+        """When the step that goes on was asked for, as far as can be told."""
+        self._answered_at: int | None = None
+        """When the model was last seen to say something in it."""
         self._moments: list[Moment] = []
         self._moments_dropped = begun.dropped
         self._spoken: list[str] = []
@@ -121,6 +127,8 @@ class OpenCodeFold:
             output_tokens=self._spent.written,
             messages=(self._message,) if self._message else (),
             tools=self._calls.read(),
+            chats=self._chats.read(),
+            chat_count=self._chats.count,
             moments=tuple(self._moments),
             tail=self._said.read() or self._noise.read(),
             dropped=self._calls.dropped + self._moments_dropped,
@@ -168,6 +176,7 @@ class OpenCodeFold:
     def _step_start(self, at: int, _line: bytes, event: Event) -> bool:
         self._claim = None
         self._enter(at, event.part or Part())
+        self._asked_at = at if self._asked_at is None else self._asked_at
         return event.part is None
 
     def _text(self, at: int, _line: bytes, event: Event) -> bool:
@@ -175,6 +184,7 @@ class OpenCodeFold:
             return True
         self._enter(at, event.part)
         self._told += 1
+        self._answered_at = at
         if text := event.part.text:
             self._said.add(text)
             self._speak(text)
@@ -195,6 +205,7 @@ class OpenCodeFold:
         tool = word(part.tool)
         subagent = word(state.input.subagent_type if state.input else None) or DEFAULT_SUBAGENT
         began, ended = self._times(at, event.timestamp, state)
+        self._answered_at = max(began, self._answered_at or 0)
         call = ToolCall(identity, tool, "", began, subagent=subagent if tool == SUBAGENT_TOOL else "")
         self._calls.start(call)
         self._calls.returned(ended, identity, failed=_went_wrong(state), launched=False)
@@ -229,11 +240,35 @@ class OpenCodeFold:
         self._enter(at, event.part)
         self._spent.add(event.part.tokens, event.part.cost)
         reason = word(event.part.reason)
+        self._ask(at, word(event.part.id or event.part.message), event.part.tokens or Spent(), reason)
         self._claim = None
         if reason not in claims.GOES_ON or self._denied:
             said = "\n".join(self._spoken)
             self._claim = claims.of_step(self._totals(at, line), reason, said, self._denied)
         return False
+
+    def _ask(self, at: int, identity: str, tokens: Spent, reason: str) -> None:
+        """A step is one request, and what its tools did; the next one is made when that is done."""
+        cache = (tokens.cache.read, tokens.cache.write) if tokens.cache else (None, None)
+        told = [count for count in (tokens.input, *cache) if count is not None]
+        ended = at if self._answered_at is None else self._answered_at
+        self._chats.add(
+            Said(
+                id=identity,
+                parent="",
+                model="",
+                started_at=min(ended, at if self._asked_at is None else self._asked_at),
+                ended_at=ended,
+                calls_before=self._calls.kept,
+                input_tokens=sum(told) if told else None,
+                cache_read_tokens=cache[0],
+                cache_write_tokens=cache[1],
+                output_tokens=tokens.output,
+                finish=reason,
+                under_way=False,
+            )
+        )
+        self._asked_at, self._answered_at = at, None
 
     def _error(self, at: int, line: bytes, event: Event) -> bool:
         if event.error is None:

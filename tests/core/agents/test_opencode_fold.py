@@ -99,6 +99,23 @@ def test_the_agents_clock_cannot_move_a_tool_out_of_the_log(opencode, start, end
     assert (call.started_at // SECOND, call.ended_at // SECOND) == times
 
 
+def test_a_step_is_a_request_that_was_answered_when_its_tools_began(opencode):
+    tokens = {"input": 1, "output": 7, "cache": {"read": 10, "write": 100}}
+    lines = [
+        event("step_start", id="p1"),
+        tool(start=9_000, end=10_000),
+        event("step_finish", id="p2", reason="tool-calls", tokens=tokens),
+        event("step_start", "msg_2"),
+        event("step_finish", "msg_2", id="p3", reason="stop"),
+    ]
+    for number, line in enumerate(lines):
+        opencode.fold.feed(number * SECOND, json.dumps(line).encode())
+    first, second = opencode.fold.seen().chats
+    assert (first.input_tokens, first.output_tokens, first.finish) == (111, 7, "tool-calls")
+    assert (first.started_at, first.ended_at) == (0, 0)
+    assert (second.started_at, second.ended_at) == (2 * SECOND, 4 * SECOND)
+
+
 def test_a_subagent_is_counted_and_hides_what_the_whole_run_used(opencode):
     seen = opencode.say(*opencode_lines("subagent"))
     (call,) = seen.tools
@@ -307,7 +324,7 @@ def test_from_a_checkpoint_everything_goes_on_but_what_was_spent_on_what(name):
 def totals(seen):
     claim = seen.claim and replace(seen.claim, raw=b"", models=(), cost_usd=None, text="")
     claim = claim and replace(claim, permission_denials=None)
-    return replace(seen, claim=claim, tools=(), moments=(), tail="")
+    return replace(seen, claim=claim, tools=(), chats=(), moments=(), tail="")
 
 
 @given(st.sampled_from(RECORDED), st.data())
