@@ -132,6 +132,7 @@ class _Controller:
             observer=self._observation,
             rng=self._jitter("logs"),
             streams=settings.log_streams,
+            content=policy.tracing and settings.trace_content == "tools",
         )
         self._watch(parser)
         queue = WorkQueue[Slot](self._jitter("queue"), self._metrics.work_began)

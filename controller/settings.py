@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """`end`: the whole trace when the run is over; `off`: none. Without an OTLP endpoint there is none."""
     trace_parent_mode: Literal["link", "parent"] = "link"
     """What the host's traceparent becomes: a link of a trace of its own, or the parent of the run's span."""
+    trace_content: Literal["none", "tools"] = "none"
+    """`tools`: traces have what tools are asked and answer: 1 KiB of each, without what looks secret."""
     trace_give_up_seconds: int = Field(3600, ge=1, le=604800)
     """How long a trace is offered to a collector that does not take it."""
     trace_service_name: str = Field("agent-runs", min_length=1, max_length=255)

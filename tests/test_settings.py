@@ -69,6 +69,7 @@ def test_every_setting_says_what_it_means_and_has_a_default(name):
         ("WORKERS", "65"),
         ("TRACE_MODE", "sometimes"),
         ("TRACE_PARENT_MODE", "child"),
+        ("TRACE_CONTENT", "all"),
         ("TRACE_GIVE_UP_SECONDS", "0"),
         ("TRACE_SERVICE_NAME", ""),
         ("LEADER_ELECTION", "perhaps"),

@@ -26,6 +26,9 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
     failed: bool = False
     subagent: str = ""
     """For a tool that starts a subagent: its type. Such a call ends when its task ends."""
+    arguments: str = ""
+    """What it was asked, cut, without credentials; kept only if the settings ask for it, as is `result`."""
+    result: str = ""
 
 
 class Chat(msgspec.Struct, frozen=True, gc=False):
@@ -171,6 +174,8 @@ class AgentLog:
     chats: tuple[Chat, ...] = ()
     chat_count: int = 0
     """Requests that were answered, at any depth, the kept ones and the others."""
+    content_left_out: int = 0
+    """Arguments and results of tools that were to be kept, and for which there was no room."""
     moments: tuple[Moment, ...] = ()
     tail: str = ""
     """The last words: the newest assistant texts, or the last lines of a text log; capped."""

@@ -27,10 +27,11 @@ class LogFollower:
         rng: random.Random,
         *,
         streams: int = 500,
+        content: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         turns = Turns(streams, observer.logs_waiting)
-        self._means = Means(kube, publish, observer, rng, clock, turns)
+        self._means = Means(kube, publish, observer, rng, clock, turns, content)
         self._readers: dict[tuple[str, str], tuple[Reader, asyncio.Task[None]]] = {}
         self._group = asyncio.TaskGroup()
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from controller.core import cursor
 from controller.core.actions import FollowLog
 from controller.core.agents import fold
-from controller.core.transcript import AttemptLog, Checkpoint, LogState
+from controller.core.transcript import AgentLog, AttemptLog, Checkpoint, LogState
 from controller.engine.log_turns import Turn, Turns, Way, Wish
 from controller.kube import errors
 from controller.kube.api import Kube
@@ -76,6 +76,8 @@ class Means:
     rng: random.Random
     clock: Callable[[], float]
     turns: Turns
+    content: bool
+    """What tools are asked and answer is kept for traces."""
 
 
 class Reader:
@@ -85,7 +87,7 @@ class Reader:
         self._action = action
         self._means = means
         self._log = ContainerLog(means.kube, action.namespace, action.pod, action.container)
-        self._fold = fold.fold_for(action.output)
+        self._fold = self._begin(None)
         self._begun = action.begun
         self._wish = Wish(urgent=action.urgent, ended=action.ended, patient=action.patient)
         self._told = asyncio.Event()
@@ -130,7 +132,7 @@ class Reader:
             self._means.observer.log_failed(self._action, error)
             self._wish.ended = True
             # This fold is not to be trusted any more: what has been said of it stands.
-            self._fold = fold.fold_for(self._action.output, self._said.seen)
+            self._fold = self._begin(self._said.seen)
             self._say(LogState.TRUNCATED if self._said.seen.lines else LogState.MISSING)
         finally:
             self._means.turns.leave(self._wish)
@@ -243,9 +245,12 @@ class Reader:
             async for batch in batches:
                 yield batch
 
+    def _begin(self, seen: AgentLog | None) -> fold.Fold:
+        return fold.fold_for(self._action.output, seen, content=self._means.content)
+
     def _go_on(self, begun: Checkpoint) -> None:
         """Where an earlier process stopped."""
-        self._fold = fold.fold_for(self._action.output, begun.seen)
+        self._fold = self._begin(begun.seen)
         self._begun = None
 
     def _take(self, batch: tuple[Line, ...], *, streaming: bool) -> None:

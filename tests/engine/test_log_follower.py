@@ -317,8 +317,8 @@ async def test_a_log_that_can_not_be_folded_is_told_and_holds_up_no_other(kube, 
         def standing(self):
             return Standing()
 
-    def fold_for(output, begun=None):
-        return Poisoned(begun) if output == "poison" else real(output, begun)
+    def fold_for(output, begun=None, **more):
+        return Poisoned(begun) if output == "poison" else real(output, begun, **more)
 
     monkeypatch.setattr(fold, "fold_for", fold_for)
     for name in ("pod", "poisoned"):

@@ -77,6 +77,13 @@ class Calls:
         call = self._find(call_id)
         return call.subagent if call else ""
 
+    def told(self, call_id: str, *, arguments: str = "", result: str = "") -> None:
+        """What a call that has not ended was asked, or answers."""
+        call = self._find(call_id)
+        if call is not None and call.ended_at is None:
+            kept = arguments or call.arguments, result or call.result
+            self._put(replace(call, arguments=kept[0], result=kept[1]))
+
     def returned(self, at: int, call_id: str, *, failed: bool, launched: bool | None) -> str:
         """A tool returned. `launched`: its subagent has only begun; None: it said nothing of that.
 

@@ -14,6 +14,7 @@ from controller.core.agents import claude_moments as moments
 from controller.core.agents.calls import Calls
 from controller.core.agents.chats import Chats, Said
 from controller.core.agents.claims import claim_of
+from controller.core.agents.content import Content
 from controller.core.agents.sessions import Sessions
 from controller.core.agents.spending import Spending
 from controller.core.agents.words import Recent, Tail, word
@@ -40,8 +41,9 @@ SYNTHETIC: Final = "<synthetic>"
 class ClaudeFold:
     """Lines of Claude Code's stream-json, folded into an AgentLog."""
 
-    def __init__(self, begun: AgentLog | None = None) -> None:
+    def __init__(self, begun: AgentLog | None = None, *, content: bool = False) -> None:
         begun = begun or AgentLog()
+        self._content = Content() if content else None
         self._lines, self._bytes = begun.lines, begun.bytes
         self._odd, self._cut = begun.odd_lines, begun.cut_lines
         self._first, self._last, self._init_at = begun.first_at, begun.last_at, begun.init_at
@@ -128,6 +130,7 @@ class ClaudeFold:
             output_tokens=spent.output_tokens,
             messages=spent.newest(),
             tools=calls.read(),
+            content_left_out=self._content.left_out if self._content else 0,
             chats=self._chats.read(),
             chat_count=self._chats.count,
             moments=tuple(self._moments),
@@ -160,10 +163,10 @@ class ClaudeFold:
             self._session.turn_open = self._session.turn_open or speaks
             return True
         if speaks and spoken is not None:
-            return self._spoken(at, spoken)
+            return self._spoken(at, spoken, line)
         event, odd = reader.read(line)
         if isinstance(event, events.Spoken):
-            return self._spoken(at, event) or odd
+            return self._spoken(at, event, line) or odd
         if isinstance(event, events.Result):
             return self._result(at, line, event) or odd
         return bool(self._TAKE.get(type(event), ClaudeFold._moment)(self, at, event)) or odd
@@ -178,8 +181,15 @@ class ClaudeFold:
         self._retrying = ""
         self._chats.heard("", at)
 
-    def _spoken(self, at: int, event: events.Spoken) -> bool:
-        return self._assistant(at, event) if event.type == events.ASSISTANT else self._user(at, event)
+    def _spoken(self, at: int, event: events.Spoken, line: bytes) -> bool:
+        if event.type != events.ASSISTANT:
+            for call, text in self._content.answered(line).items() if self._content else ():
+                self._calls.told(word(call), result=text)
+            return self._user(at, event)
+        odd = self._assistant(at, event)
+        for call, text in self._content.asked(line).items() if self._content else ():
+            self._calls.told(word(call), arguments=text)
+        return odd
 
     def _assistant(self, at: int, event: events.Spoken) -> bool:
         self._opened()

@@ -3,7 +3,7 @@
 FORMATS is the one place that knows a format; everything else asks it. Never reads a line itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
 from controller.core import contract
@@ -31,10 +31,18 @@ class Fold(Protocol):
         ...
 
 
+class Maker(Protocol):
+    """Begins a fold. `content`: what tools are asked and answer is kept, cut."""
+
+    def __call__(self, begun: AgentLog | None = None, /, *, content: bool = False) -> Fold:
+        """`begun`: what is known of the lines before the first that is fed."""
+        ...
+
+
 class Format(NamedTuple):
     """One output, and what can be relied on in it."""
 
-    fold: Callable[[AgentLog | None], Fold]
+    fold: Maker
     reports: bool = True
     """The agent itself says how it ended, in which session, and what it did. Exit code 0 without its word is
     no success. Of a format that promises nothing the exit code is all there is."""
@@ -60,6 +68,9 @@ def format_of(output: str) -> Format:
     return FORMATS.get(output, FORMATS[contract.OUTPUT_TEXT])
 
 
-def fold_for(output: str, begun: AgentLog | None = None) -> Fold:
-    """A fold for an output. `begun`: what a checkpoint knows of the lines before the first that is fed."""
-    return format_of(output).fold(begun)
+def fold_for(output: str, begun: AgentLog | None = None, *, content: bool = False) -> Fold:
+    """A fold for an output. `begun`: what a checkpoint knows of the lines before the first that is fed.
+
+    `content`: what tools are asked and answer is kept (`content`).
+    """
+    return format_of(output).fold(begun, content=content)

@@ -17,6 +17,7 @@ from controller.core.agents import opencode_claims as claims
 from controller.core.agents import words
 from controller.core.agents.calls import Calls
 from controller.core.agents.chats import Chats, Said
+from controller.core.agents.content import Content
 from controller.core.agents.opencode_events import EVENT, Event, Part, Spent, ToolState
 from controller.core.agents.words import Recent, Tail, word
 from controller.core.transcript import AgentLog, Claim, Moment, Standing, ToolCall
@@ -40,8 +41,9 @@ NO_SESSION: Final = "Error: Session not found"
 class OpenCodeFold:
     """Lines of OpenCode's JSON events, folded into an AgentLog."""
 
-    def __init__(self, begun: AgentLog | None = None) -> None:
+    def __init__(self, begun: AgentLog | None = None, *, content: bool = False) -> None:
         begun = begun or AgentLog()
+        self._content = Content() if content else None
         self._lines, self._bytes = begun.lines, begun.bytes
         self._odd, self._cut = begun.odd_lines, begun.cut_lines
         self._first, self._last, self._init_at = begun.first_at, begun.last_at, begun.init_at
@@ -127,6 +129,7 @@ class OpenCodeFold:
             output_tokens=self._spent.written,
             messages=(self._message,) if self._message else (),
             tools=self._calls.read(),
+            content_left_out=self._content.left_out if self._content else 0,
             chats=self._chats.read(),
             chat_count=self._chats.count,
             moments=tuple(self._moments),
@@ -195,7 +198,7 @@ class OpenCodeFold:
             self._spoken.append(kept)
             self._room -= len(kept)
 
-    def _tool_use(self, at: int, _line: bytes, event: Event) -> bool:
+    def _tool_use(self, at: int, line: bytes, event: Event) -> bool:
         part, state = event.part, event.part.state if event.part else None
         identity = word(part.call or part.id) if part else ""
         if part is None or state is None or not identity:
@@ -208,6 +211,9 @@ class OpenCodeFold:
         self._answered_at = max(began, self._answered_at or 0)
         call = ToolCall(identity, tool, "", began, subagent=subagent if tool == SUBAGENT_TOOL else "")
         self._calls.start(call)
+        if self._content:
+            arguments, result = self._content.both(line)
+            self._calls.told(identity, arguments=arguments, result=result)
         self._calls.returned(ended, identity, failed=_went_wrong(state), launched=False)
         if (state.error or "").startswith(NOT_ALLOWED):
             self._deny(at, tool)

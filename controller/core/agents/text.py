@@ -18,7 +18,7 @@ _CUT_WORD: Final = re.compile(rb"^\S+")
 class TextFold:
     """Lines of plain text, folded into an AgentLog."""
 
-    def __init__(self, begun: AgentLog | None = None) -> None:
+    def __init__(self, begun: AgentLog | None = None, *, content: bool = False) -> None:  # noqa: ARG002 — a Maker's shape
         begun = begun or AgentLog()
         self._lines = begun.lines
         self._bytes = begun.bytes

@@ -140,6 +140,7 @@ def _about(sitting: Sitting, error: str | None) -> Attributes:
         (names.TOOL_CALLS, seen.tool_calls),
         (names.TOOL_CALLS_FAILED, seen.tool_errors),
         (names.SUBAGENTS, seen.subagents),
+        (names.CONTENT_LEFT_OUT, seen.content_left_out or None),
         (names.API_RETRIES, seen.retries),
         (names.EVENTS_DROPPED, len(seen.moments) - MAX_EVENTS if len(seen.moments) > MAX_EVENTS else None),
         (

@@ -9,7 +9,8 @@
             └── execute_tool <name> ...
 
 The order only grows at its end, and a step that is over never changes again: so a trace can be told while
-its run goes on, see `Step.final`. No prompt, no tool input, no output: names, counts and times only.
+its run goes on, see `Step.final`. Names, counts and times only; what tools were asked and answered is there
+only if the settings ask for it.
 """
 
 import re
@@ -157,6 +158,8 @@ def _tool(span_id: str, call: ToolCall, closing: _Closing) -> Span:
             (names.OPERATION, names.OPERATION_EXECUTE_TOOL),
             (names.TOOL_NAME, name(call.name)),
             (names.TOOL_CALL_ID, short(call.id, 256)),
+            (names.TOOL_ARGUMENTS, call.arguments),
+            (names.TOOL_RESULT, call.result),
             (names.MCP_SERVER, name(server[1]) if server else None),
             (names.TIMING, closing.timing if unseen else None),
             (names.ERROR_TYPE, error),
