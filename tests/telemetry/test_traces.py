@@ -347,3 +347,12 @@ class Hanging:
 
     def shutdown(self):
         pass
+
+
+def test_resource_and_spans_say_which_conventions_they_follow():
+    (of_resource,) = encode_spans(traces.readable(make_tree())).resource_spans
+    (of_scope,) = of_resource.scope_spans
+    assert (of_resource.schema_url, of_scope.schema_url) == (
+        "https://opentelemetry.io/schemas/1.44.0",
+        "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev",
+    )
