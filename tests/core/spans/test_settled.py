@@ -1,6 +1,7 @@
 """Which spans of a live run are final: told early, they are those of the whole trace."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -161,3 +162,35 @@ def test_nothing_is_told_of_a_container_that_is_not_known_to_have_started():
     told = trees.settled(run, Facts((make_attempt(unknown),)), Policy())
     assert [span.name for span in told] == ["scheduling"]
     assert trees.settled(run, Facts(), Policy()) == ()
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_a_recorded_run_has_a_span_for_all_that_it_tells(path):
+    output = OUTPUTS[path.parent.name]
+    lines = path.read_bytes().splitlines()
+    events = [json.loads(line) for line in lines if line.startswith(b"{")]
+    spans = trees.build(
+        *over([(42 + n / 100, line) for n, line in enumerate(lines)], output=output), Policy()
+    ).spans
+    heads = Counter(span.name.partition(" ")[0] for span in spans)
+    requests, calls = (claude if output == OUTPUT_CLAUDE else opencode)(events)
+    assert (heads["chat"], heads["execute_tool"]) == (len(requests), len(calls))
+    subagents = [call for call in calls.values() if call in ("Agent", "Task", "task")]
+    assert heads["invoke_agent"] == len(subagents) + 1
+
+
+def claude(events):
+    """Models by message, tools by call, as the recording has them."""
+    spoken = [event["message"] for event in events if event["type"] == "assistant"]
+    blocks = [block for message in spoken for block in message["content"] if block["type"] == "tool_use"]
+    models = {message["id"]: message["model"] for message in spoken if message["model"] != "<synthetic>"}
+    return models, {block["id"]: block["name"] for block in blocks}
+
+
+def opencode(events):
+    """Steps that ended, tools by call, as the recording has them."""
+    parts = [(event["type"], event.get("part", {})) for event in events]
+    return (
+        {part["id"]: "" for kind, part in parts if kind == "step_finish"},
+        {part["callID"]: part["tool"] for kind, part in parts if kind == "tool_use"},
+    )
