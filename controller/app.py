@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from loguru import logger
 
 from controller import VERSION
+from controller.core import census
 from controller.core.contract import Keys
 from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.parse import Parser
@@ -67,7 +68,7 @@ async def run(settings: Settings) -> None:
     kube = await Kube.connect(
         log_streams=settings.log_streams + log_turns.BESIDES,
         namespaces=max(1, len(settings.watch_namespaces)),
-        observe=metrics.api_call,
+        observe=metrics.cluster.called,
     )
     logger.info("runherd {} watches {}", VERSION, kube.server)
     try:
@@ -135,7 +136,7 @@ class _Controller:
             content=policy.tracing and settings.trace_content == "tools",
         )
         self._watch(parser)
-        queue = WorkQueue[Slot](self._jitter("queue"), self._metrics.work_began)
+        queue = WorkQueue[Slot](self._jitter("queue"), self._metrics.work.began)
         return Parts(
             store=Store(policy, wake=queue.add),
             queue=queue,
@@ -166,7 +167,7 @@ class _Controller:
             selector=self._settings.effective_selector,
             clock=time.monotonic,
             rng=self._jitter(f"{resource.plural} {namespace}"),
-            observe=partial(self._metrics.watch_restarted, resource.plural),
+            observe=partial(self._metrics.cluster.watch_restarted, resource.plural),
         )
 
     def _jitter(self, part: str) -> random.Random:
@@ -242,13 +243,16 @@ class _Controller:
     async def _show_gauges(self) -> None:
         parts, metrics = self._parts, self._metrics
         while True:
-            metrics.queue_is(len(parts.queue))
-            metrics.runs_by_phase(parts.store.phases())
-            metrics.strays_are(parts.store.stray_count())
-            metrics.lease_is(held=parts.held())
-            metrics.traces_waiting_are(self._exporter.waiting if self._exporter else 0)
+            metrics.work.queue_is(len(parts.queue))
+            counted = census.take(parts.store.jobs(), parts.now().wall)
+            metrics.runs.stand(counted)
+            metrics.agents.models_at_work(counted.models)
+            metrics.runs.strays_are(parts.store.stray_count())
+            metrics.work.lease_is(held=parts.held())
+            if self._exporter:
+                metrics.exports.waiting_are(self._exporter.waiting, self._exporter.waiting_spans)
             for resource, seconds in self._silences().items():
-                metrics.watch_silent(resource, seconds)
+                metrics.cluster.watch_silent(resource, seconds)
             await asyncio.sleep(_GAUGES_EVERY_SECONDS)
 
     # ── Health ───────────────────────────────────────────────────────────────────────────────────

@@ -5,14 +5,17 @@ ever passed here.
 """
 
 import json
+import time
+from collections.abc import Callable
 from typing import Final
 
 from loguru import logger
 
-from controller.core import actions
+from controller.core import actions, orphans
 from controller.core.actions import Action, FollowLog, OwnObject, PatchJob, PatchPod, ReadEvents, TellJob
-from controller.core.contract import Keys, Phase, Reason, Status
+from controller.core.contract import SECOND, Keys, Phase, Reason, Status
 from controller.core.model import Job, Owned, Slot, Unreadable
+from controller.core.orphans import Decision
 from controller.core.snapshot import Ownership
 from controller.kube import errors
 from controller.telemetry.metrics import Metrics
@@ -28,8 +31,9 @@ _SAID: Final = (Status.PHASE, Status.REASON, Status.STOP)
 class Observation:
     """One for each process. Implements what the engine and the log follower want to be told to."""
 
-    def __init__(self, metrics: Metrics, keys: Keys) -> None:
+    def __init__(self, metrics: Metrics, keys: Keys, wall: Callable[[], int] = time.time_ns) -> None:
         self._metrics = metrics
+        self._wall = wall
         self._keys = keys
         self._streams = 0
         self._events_refused = False
@@ -38,7 +42,7 @@ class Observation:
 
     def unreadable(self, found: Unreadable) -> None:
         """An object came that is not what its kind promises."""
-        self._metrics.object_unreadable(found.kind)
+        self._metrics.cluster.object_unreadable(found.kind)
         logger.warning(
             "{} {}/{} can't be read and is left alone: {}", found.kind, found.namespace, found.name, found.why
         )
@@ -46,32 +50,32 @@ class Observation:
     def odd(self, job: Job) -> None:
         """A Job with labels or annotations of the wrong shape was seen."""
         for oddity in job.oddities:
-            self._metrics.odd_input(oddity.where)
+            self._metrics.cluster.odd_input(oddity.where)
             logger.warning("Job {}/{}: {}: {}", job.namespace, job.name, oddity.where, oddity.what)
 
     def vanished(self, job: Job) -> None:
         """A live Job was deleted by somebody."""
-        self._metrics.run_finished(Phase.CANCELLED, Reason.JOB_DELETED)
+        self._metrics.runs.finished(Phase.CANCELLED, Reason.JOB_DELETED)
         logger.warning("Job {}/{} ({}) was deleted while it ran", job.namespace, job.name, job.uid)
 
     def handled(self, seconds: float) -> None:
         """A change of the watch has been acted on, this long after it came."""
-        self._metrics.event_handled(seconds)
+        self._metrics.work.event_handled(seconds)
 
     def reconciled(self, outcome: str, seconds: float) -> None:
         """One round of work on a slot has ended."""
-        self._metrics.work_ended(outcome, seconds)
+        self._metrics.work.ended(outcome, seconds)
 
     def owned(self, action: OwnObject, answer: Ownership, why: str) -> None:
         """An object of a run was asked for."""
-        self._metrics.object_owned(answer)
+        self._metrics.runs.object_owned(answer)
         level = "WARNING" if answer in (Ownership.REFUSED, Ownership.FORBIDDEN) else "DEBUG"
         said = f"{action.namespace}/{Owned(action.kind, action.name)} of {action.job_name}: {answer}"
         logger.log(level, "{}", f"{said}: {why}" if why else said)
 
     def events_read(self, action: ReadEvents, outcome: str, why: str = "") -> None:
         """Events were listed, or not: a role without the verb is told once."""
-        self._metrics.events_listed(outcome)
+        self._metrics.cluster.events_listed(outcome)
         level = "WARNING" if outcome == "refused" and not self._events_refused else "DEBUG"
         self._events_refused |= outcome == "refused"
         logger.log(level, "{}", f"Events about {action.namespace}/{action.about}: {outcome} {why}".rstrip())
@@ -82,11 +86,11 @@ class Observation:
             case PatchJob():
                 self._patched(action)
             case TellJob():
-                self._metrics.event_told()
+                self._metrics.cluster.event("told")
             case PatchPod():
                 logger.debug("{}", _named(action))
             case actions.StoreResult():
-                self._metrics.result_stored("stored")
+                self._metrics.runs.result_stored("stored")
                 logger.info("{}", _named(action))
             case actions.ConfirmGone():
                 logger.debug("asked whether {}/{} is gone", action.namespace, action.name)
@@ -96,11 +100,11 @@ class Observation:
     def refused(self, action: Action, error: errors.Refused) -> None:
         """The API server will not accept this action."""
         if isinstance(action, TellJob):
-            self._metrics.event_failed()
+            self._metrics.cluster.event("failed")
         if isinstance(action, actions.StoreResult):
-            self._metrics.result_stored("refused")
+            self._metrics.runs.result_stored("refused")
         if isinstance(error, errors.TooLarge):
-            self._metrics.write_squeezed("refused")
+            self._metrics.runs.write_squeezed("refused")
         level = "DEBUG" if isinstance(action, TellJob) and error.code != 403 else "ERROR"
         logger.log(level, "{} was refused ({} {}): {}", _named(action), error.code, error.reason, error)
 
@@ -113,48 +117,58 @@ class Observation:
     def log_stream(self, change: int) -> None:
         """A stream was opened or has ended."""
         self._streams += change
-        self._metrics.log_streams_are(self._streams)
+        self._metrics.logs.streams_are(self._streams)
 
     def logs_waiting(self, count: int) -> None:
         """So many logs have to do without a stream."""
-        self._metrics.logs_waiting_are(count)
+        self._metrics.logs.waiting_are(count)
 
     def log_read(self, outcome: str) -> None:
         """One connection for a log ended."""
-        self._metrics.log_ended(outcome)
+        self._metrics.logs.ended(outcome)
 
-    def log_lines(self, lines: int, size: int) -> None:
-        """Lines were folded."""
-        self._metrics.log_read(lines, size)
+    def log_lines(self, lines: int, size: int, newest: int) -> None:
+        """Lines were folded, the newest of that time."""
+        self._metrics.logs.read(lines, size, (self._wall() - newest) / SECOND)
 
     def log_failed(self, action: FollowLog, error: Exception) -> None:
         """A log could not be folded: told with its trace; its run goes on without."""
-        self._metrics.log_ended("failed")
+        self._metrics.logs.ended("failed")
         logger.opt(exception=error).error("the log of {}/{} can't be read", action.namespace, action.pod)
 
     # Traces
 
     def trace_export(self, outcome: str, seconds: float, spans: int) -> None:
         """One try to hand a trace over ended."""
-        self._metrics.trace_export(outcome, seconds, spans)
+        self._metrics.exports.tried(outcome, seconds, spans)
         if outcome in ("failed", "gave_up"):
             logger.warning("the collector did not take a trace of {} spans: {}", spans, outcome)
 
     def _patched(self, action: PatchJob) -> None:
         said = {name: action.annotations.get(self._keys.status(name)) or "" for name in _SAID}
         phase, reason = said[Status.PHASE], said[Status.REASON]
-        purposes = action.why.split("+")
-        if "admit" in purposes:
-            self._metrics.run_admitted()
+        purposes = set(action.why.split("+"))
+        self._count_decision(action, purposes)
         if "stop" in purposes:
-            self._metrics.run_stopped(json.loads(said[Status.STOP])["reason"])
-        if not {"result", "reject", "cancel"}.isdisjoint(purposes):
-            self._metrics.run_finished(phase, reason)
+            self._metrics.runs.stopped(json.loads(said[Status.STOP])["reason"])
+        if not purposes.isdisjoint(("result", "reject", "cancel")):
+            self._metrics.runs.finished(phase, reason)
+        if action.tally is not None:
+            self._metrics.runs.took(phase, action.tally)
+            self._metrics.agents.used(action.tally)
         if "squeezed" in purposes:
-            self._metrics.write_squeezed("planned")
+            self._metrics.runs.write_squeezed("planned")
             logger.warning("the annotations of Job {}/{} are full", action.namespace, action.name)
         level = "INFO" if any(purpose in _TOLD_OF for purpose in purposes) else "DEBUG"
         logger.log(level, "{}", " ".join(part for part in (_named(action), phase, reason) if part))
+
+    def _count_decision(self, action: PatchJob, purposes: set[str]) -> None:
+        """A start that nothing stood in the way of has no record."""
+        record = orphans.read(action.annotations.get(self._keys.status(Status.DECISION)) or "")
+        if "admit" in purposes:
+            self._metrics.runs.decided(Decision.ADMIT)
+        elif record is not None:
+            self._metrics.runs.decided(record.decision)
 
 
 def _named(action: Action) -> str:

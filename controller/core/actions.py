@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from controller.core.spantree import SpanTree
+from controller.core.tally import Tally
 from controller.core.transcript import Checkpoint
 
 
@@ -28,6 +29,8 @@ class PatchJob:
     """The purposes, joined by `+`, in the order of the rules that asked: bounded, fit for a metric label."""
     beat: bool = False
     """Nothing but a heartbeat: it may wait, and is left out while the API server is busy."""
+    tally: Tally | None = None
+    """It ends the run, which has these numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,9 +260,9 @@ def _say_agent(found: Result, job: Job, seen: AgentLog) -> None:
 
 def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
     found.stop_reason = _clean(claim.stop_reason)
-    found.num_turns, found.duration_ms = _count(seen.turns_told), _count(_duration_ms(seen, claim))
-    found.duration_api_ms, found.cost_usd = _count(claim.duration_api_ms), _amount(claim.cost_usd)
-    found.permission_denials = _count(claim.permission_denials)
+    found.num_turns, found.duration_ms = counted(seen.turns_told), counted(_duration_ms(seen, claim))
+    found.duration_api_ms, found.cost_usd = counted(claim.duration_api_ms), priced(claim.cost_usd)
+    found.permission_denials = counted(claim.permission_denials)
     goes_on = format_of(job.wishes.output).sums_sessions and history.asked_session(job)
     found.usage_basis = "session" if goes_on else "per_run"
     if claim.models:
@@ -274,11 +274,11 @@ def _say_claim(found: Result, job: Job, seen: AgentLog, claim: Claim) -> None:
         )
     found.model_usage = {
         _clean(m.model): Usage(
-            _count(m.input_tokens),
-            _count(m.cache_read_tokens),
-            _count(m.cache_creation_tokens),
-            _count(m.output_tokens),
-            _amount(m.cost_usd),
+            counted(m.input_tokens),
+            counted(m.cache_read_tokens),
+            counted(m.cache_creation_tokens),
+            counted(m.output_tokens),
+            priced(m.cost_usd),
         )
         for m in claim.models
         if m.model
@@ -307,17 +307,19 @@ def _duration_ms(seen: AgentLog, claim: Claim) -> int | None:
     return max(claim.duration_ms, (claim.at - seen.init_at) // 1_000_000)
 
 
-def _count(number: int | None) -> int | None:
+def counted(number: int | None) -> int | None:
+    """The number, if it can be a count of anything."""
     return number if number is not None and 0 <= number <= _COUNT_MAX else None
 
 
 def _sum(numbers: Iterable[int]) -> int | None:
     """Of what is not a count nothing is known, nor of a sum with it."""
-    counts = [_count(number) for number in numbers]
-    return None if None in counts else _count(sum(count for count in counts if count is not None))
+    counts = [counted(number) for number in numbers]
+    return None if None in counts else counted(sum(count for count in counts if count is not None))
 
 
-def _amount(number: float | None) -> float | None:
+def priced(number: float | None) -> float | None:
+    """The number, if it can be an amount of money."""
     return number if number is not None and math.isfinite(number) and number >= 0 else None
 
 

@@ -59,8 +59,8 @@ class Observer(Protocol):
     def log_read(self, outcome: str) -> None:
         """One connection ended: `ended`, `polled`, or what went wrong (`telemetry.labels.LOG_OUTCOMES`)."""
 
-    def log_lines(self, lines: int, size: int) -> None:
-        """So many more lines and bytes were folded."""
+    def log_lines(self, lines: int, size: int, newest: int) -> None:
+        """So many more lines and bytes were folded, the newest of that time (ns, the kubelet's clock)."""
 
     def log_failed(self, action: FollowLog, error: Exception) -> None:
         """A log could not be folded: a mistake of this program. It is not read any further."""
@@ -259,7 +259,8 @@ class Reader:
         for line in batch:
             self._fold.feed(line.at, line.data, line.cut)
         self._works, self._streaming = True, streaming or self._streaming
-        self._means.observer.log_lines(len(batch), sum(len(line.data) for line in batch))
+        size, newest = sum(len(line.data) for line in batch), max((line.at for line in batch), default=0)
+        self._means.observer.log_lines(len(batch), size, newest)
         said = self._said
         news = not said.works or (self._streaming and not said.streaming) or self._fold.standing() != before
         if news or began - self._said_at >= COUNTERS_EVERY:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from controller.core.actions import Action, OwnObject, ReadEvents
+from controller.core.contract import keys_of
 from controller.core.model import Job, Now, Pod, Slot, Unreadable
 from controller.core.parse import Parser
 from controller.core.snapshot import Ownership, Policy
@@ -15,6 +16,7 @@ from controller.engine.log_follower import LogFollower
 from controller.engine.queue import WorkQueue
 from controller.engine.series import Series
 from controller.engine.store import Store
+from controller.engine.unsure import Unsure
 from controller.kube import errors
 from controller.kube.informer import Informer
 from controller.kube.writer import Writer
@@ -87,8 +89,14 @@ class Parts:
     """What was told of late."""
     event_lists: EventLists = field(default_factory=EventLists)
     """How many of them there may be."""
+    unsure: Unsure = field(init=False)
+    """Patches without a certain answer."""
     arrived: dict[Slot, float] = field(default_factory=dict)
     """Monotonic second at which the oldest change came that a slot has not been worked on since."""
+
+    def __post_init__(self) -> None:
+        """It needs the keys of the domain."""
+        object.__setattr__(self, "unsure", Unsure(keys_of(self.policy.domain)))
 
 
 def is_fresh(parts: Parts) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 
 from controller.core import actions, ownership, pod_events
 from controller.core.actions import Action, Plan, Presence
-from controller.core.model import Owned, Pod, Slot, Unreadable
+from controller.core.model import Job, Owned, Pod, Slot, Unreadable
 from controller.core.snapshot import Answer, Export, Ownership
 from controller.engine.findings import EventsRead, Found, NotKept, TooBig
 from controller.engine.parts import Parts
@@ -155,12 +155,12 @@ async def _patch(parts: Parts, action: actions.PatchJob) -> None:
         async with asyncio.timeout(_WRITE_SECONDS):
             reply = await parts.writer.patch_job(action)
     except TimeoutError as error:
-        parts.store.doubt(action.job_uid)
+        _doubt(parts, action)
         raise errors.Unavailable(_NO_ANSWER) from error
     except errors.Refused:
         raise
     except errors.KubeError:
-        parts.store.doubt(action.job_uid)
+        _doubt(parts, action)
         raise
     if action.beat:
         parts.store.beats.accepted()
@@ -168,7 +168,13 @@ async def _patch(parts: Parts, action: actions.PatchJob) -> None:
         _take_reply(parts, reply)
 
 
-def _take_reply(parts: Parts, reply: bytes) -> None:
+def _doubt(parts: Parts, action: actions.PatchJob) -> None:
+    """It may have been taken in or not; whether it was is told once its Job has been read."""
+    parts.store.doubt(action.job_uid)
+    parts.unsure.put(action)
+
+
+def _take_reply(parts: Parts, reply: bytes) -> Job:
     job = parts.parser.job(reply)
     if isinstance(job, Unreadable):
         parts.observer.unreadable(job)
@@ -177,6 +183,7 @@ def _take_reply(parts: Parts, reply: bytes) -> None:
         parts.queue.add(slot)
     if parts.store.is_settled(job.uid):
         parts.follower.forget(job.uid)
+    return job
 
 
 async def _patch_pod(parts: Parts, slot: Slot, action: actions.PatchPod) -> None:
@@ -292,7 +299,8 @@ async def _written(writer: Writer, action: actions.TellJob, count: int) -> int:
 async def _refresh(parts: Parts, action: actions.RefreshJob) -> None:
     reply = await parts.writer.refresh(action)
     if reply is not None:
-        _take_reply(parts, reply)
+        if (patch := parts.unsure.settle(_take_reply(parts, reply))) is not None:
+            parts.observer.performed(patch)
         return
     if (job := parts.store.job(action.job_uid)) is not None:
         for slot in parts.store.drop_job(job):

@@ -5,8 +5,7 @@ A Job that vanishes leaves a ghost, which holds its place until it is confirmed 
 and published leaves the working set; so does one that rests, until its rest is over.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from controller.core import admission, limits, room
@@ -300,9 +299,9 @@ class Store:
         """All slots that hold anything to be worked on."""
         return tuple({*self._active, *self._strays, *self._ghosts.slots(), *self.departed.slots()})
 
-    def phases(self) -> Mapping[str, int]:
-        """How many Jobs there are in each phase; those without one are not counted."""
-        return Counter(str(job.phase) for job in self._jobs.values() if job.phase is not None)
+    def jobs(self) -> Iterable[Job]:
+        """All that are known."""
+        return self._jobs.values()
 
     def stray_count(self) -> int:
         """Pods of which no Job is known."""

@@ -144,6 +144,11 @@ class TraceExporter:
         """Traces that are neither accepted nor given up."""
         return len(self._traces)
 
+    @property
+    def waiting_spans(self) -> int:
+        """Spans of those."""
+        return sum(len(trace.tree.spans) for trace in self._traces.values())
+
     def submit(self, job_uid: str, tree: SpanTree) -> bool:
         """Take a trace over, at once. False: there is no room, ask again later.
 

@@ -40,7 +40,7 @@ class Seen:
         self.reads[outcome] += 1
         self._changed.set()
 
-    def log_lines(self, lines, _size):
+    def log_lines(self, lines, _size, _newest):
         self.lines += lines
         self._changed.set()
 

@@ -162,6 +162,29 @@ async def test_a_write_whose_answer_is_lost_is_looked_up_before_anything_else_is
 
 
 @virtual
+async def test_a_write_whose_answer_is_lost_is_told_once_when_it_is_known_to_have_been_taken_in():
+    async with engine() as world:
+        world.cluster.lost = once(errors.Unavailable("cut"))
+        world.see_job()
+        await asyncio.sleep(1)
+        admitted = [a for (a,) in world.told.about("performed") if isinstance(a, PatchJob)]
+        assert [patch.why for patch in admitted] == ["admit"]
+
+
+@virtual
+async def test_a_write_that_never_arrived_is_told_only_when_it_has():
+    async with engine() as world:
+        world.cluster.trouble = once(errors.Unavailable("cut"))
+        world.see_job()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.0001)
+        told = [a for (a,) in world.told.about("performed") if isinstance(a, PatchJob)]
+        await asyncio.sleep(5)
+        later = [a for (a,) in world.told.about("performed") if isinstance(a, PatchJob)]
+        assert (told, [patch.why for patch in later]) == ([], ["admit"])
+
+
+@virtual
 async def test_a_start_whose_answer_is_lost_gives_the_place_to_nobody_else():
     async with engine() as world:
         world.see_job("run-1")

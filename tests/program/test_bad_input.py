@@ -111,7 +111,7 @@ async def test_what_is_odd_is_told_in_an_event(played, name):
 
 
 async def test_what_is_odd_is_counted(played):
-    measured = await played.controllers[0].measures("runherd_admissions_total")
+    measured = await played.controllers[0].measures('runherd_decisions_total{decision="admit"}')
     wheres = [key for key, value in measured.items() if "odd_input_total" in key and value]
     for key in (*OF_THE_HOST, KEYS.run_id):
         if key not in (KEYS.agent_container, KEYS.output, KEYS.retain, KEYS.reattach):
@@ -129,7 +129,7 @@ async def test_the_lines_around_bad_ones_are_read(played):
 
 
 async def test_a_job_deleted_while_it_ran_is_counted_and_frees_its_place(played):
-    measured = await played.controllers[0].measures("runherd_admissions_total")
+    measured = await played.controllers[0].measures('runherd_decisions_total{decision="admit"}')
     assert [value for key, value in measured.items() if "JobDeleted" in key and value]
     assert played.standing("deleted-next") == "Succeeded/Completed"
 

@@ -40,10 +40,10 @@ async def test_the_checks_are_asked_anew_each_time():
 
 async def test_metrics_are_scraped_in_the_format_asked_for():
     metrics = Metrics()
-    metrics.run_admitted()
+    metrics.runs.decided("admit")
     async with Probes(0, lambda: True, dict, metrics) as probes:
         status, text, content_type = await get(probes, "/metrics")
-        assert (status, "runherd_admissions_total 1.0" in text) == (200, True)
+        assert (status, 'runherd_decisions_total{decision="admit"} 1.0' in text) == (200, True)
         assert content_type.startswith("text/plain")
         _, text, content_type = await get(probes, "/metrics", Accept="application/openmetrics-text")
         assert content_type.startswith("application/openmetrics-text")

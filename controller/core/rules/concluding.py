@@ -16,6 +16,7 @@ from controller.core import (
     fitting,
     lifecycle,
     result,
+    tallying,
     verdict,
 )
 from controller.core.actions import PatchJob, Plan, ReadPods, StoreResult, TellJob
@@ -106,6 +107,7 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     standing = Standing(finding.phase, finding.reason, finding.message)
     extra = {Status.FACTS: facts.encode(known), Status.RESULT_REF: f"configmap/{_store_name(run.job)}"}
     patch = publishing.patch(run, standing, now, policy, why="result", extra=extra, ended=ended)
+    patch = replace(patch, tally=tallying.of(run, known, log))
     actions = (*_kept(run, patch, ended, now, policy), _told(run.job, finding))
     return Plan(actions, marks=_marks(run))
 

@@ -73,4 +73,5 @@ def _join(first: PatchJob, second: PatchJob) -> PatchJob:
         labels={**second.labels, **first.labels},
         why=f"{first.why}+{second.why}",
         beat=first.beat and second.beat,
+        tally=first.tally or second.tally,
     )

@@ -1,0 +1,46 @@
+"""Traces on their way to the collector."""
+
+from controller.telemetry import labels
+from controller.telemetry.families import About, Families
+
+
+class ExportNumbers:
+    """What became of traces, and what waits."""
+
+    def __init__(self, families: Families) -> None:
+        families.about("Traces")
+        self._exports = families.counter(
+            "trace_exports",
+            About(
+                "Tries to hand a trace to the collector. gave_up and full are no tries: too old, no room.",
+                "failed without accepted: the collector is down. gave_up: traces are lost.",
+            ),
+            labels.EXPORT,
+        )
+        self._spans = families.counter(
+            "trace_spans",
+            About("Spans that the collector has accepted.", "Divided by accepted: spans a trace."),
+        )
+        self._time = families.histogram(
+            "trace_export_duration_seconds", About("Time of one try.", "10 s is the exporter's own limit.")
+        )
+        self._waiting = families.gauge(
+            "traces_waiting",
+            About("Traces that the collector has not accepted yet.", "Their Jobs are kept until it has."),
+        )
+        self._spooled = families.gauge(
+            "trace_spool_spans", About("Spans of the traces that wait: what the spool holds.")
+        )
+
+    def tried(self, outcome: str, seconds: float, spans: int) -> None:
+        """One try of a trace ended; see `labels.EXPORT_OUTCOMES`. Only real tries have a duration."""
+        self._exports.at(outcome).inc()
+        if outcome in ("accepted", "failed"):
+            self._time.at().observe(max(0.0, seconds))
+        if outcome == "accepted":
+            self._spans.at().inc(spans)
+
+    def waiting_are(self, traces: int, spans: int) -> None:
+        """So many traces wait, of so many spans."""
+        self._waiting.at().set(traces)
+        self._spooled.at().set(spans)
