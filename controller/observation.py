@@ -129,7 +129,8 @@ class Observation:
 
     def log_lines(self, lines: int, size: int, newest: int) -> None:
         """Lines were folded, the newest of that time."""
-        self._metrics.logs.read(lines, size, (self._wall() - newest) / SECOND)
+        if lines:
+            self._metrics.logs.read(lines, size, (self._wall() - newest) / SECOND)
 
     def log_failed(self, action: FollowLog, error: Exception) -> None:
         """A log could not be folded: told with its trace; its run goes on without."""

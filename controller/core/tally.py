@@ -43,8 +43,8 @@ class Tally(NamedTuple):
     claimed: bool = False
     """The agent has said what it used; else cost and tokens are not known."""
     session: str = ""
-    goes_on: bool = False
-    """Usage and cost go on from those of the run that this one resumed."""
+    resumed: str = ""
+    """The session whose totals are part of usage and cost; empty if they are the run's alone."""
     model: str = ""
     cost_usd: float | None = None
     usage: tuple[ModelUsage, ...] = ()

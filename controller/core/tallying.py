@@ -30,7 +30,7 @@ def of(run: Run, known: Facts, log: AttemptLog | None) -> Tally:
         attempts=len(known.attempts) + known.left_out,
         claimed=claim is not None,
         session=seen.session_id,
-        goes_on=bool(format_of(job.wishes.output).sums_sessions and history.asked_session(job)),
+        resumed=history.asked_session(job) if format_of(job.wishes.output).sums_sessions else "",
         model=seen.model,
         cost_usd=priced(claim.cost_usd) if claim else None,
         usage=tuple(map(_sane, claim.models)) if claim else (),

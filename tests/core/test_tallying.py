@@ -96,10 +96,10 @@ def test_an_agent_that_was_cut_off_has_claimed_nothing():
 
 def test_only_a_run_that_resumed_a_session_goes_on_from_earlier_totals():
     resumed = make_job(ids=make_ids(session="5e55"))
-    assert tally(make_over(job=resumed)).goes_on
-    assert not tally().goes_on
+    assert tally(make_over(job=resumed)).resumed == "5e55"
+    assert tally().resumed == ""
     text = replace(resumed, wishes=Wishes(output="text"))
-    assert not tally(make_over(job=text)).goes_on
+    assert tally(make_over(job=text)).resumed == ""
 
 
 def test_lines_of_plain_text_are_not_odd():

@@ -1,9 +1,10 @@
-{{/* The alerts. `.`: the labels that select this release's series. Braces of Prometheus' own templates are
+{{/* The alerts. `.`: a map of `of`, the labels that select this release's series, and `limits`: prometheusRule's
+     values. Each alert has a section of its name in docs/alerts.md. Braces of Prometheus' own templates are
      written as a string, so that Helm leaves them alone. */}}
 
 {{- define "runherd.alerts" -}}
 - alert: RunherdAbsent
-  expr: absent(runherd_build_info{ {{- . -}} })
+  expr: absent(runherd_build_info{ {{- .of -}} })
   for: 5m
   labels:
     severity: critical
@@ -15,7 +16,7 @@
       level in its way, did it exit? Exit code 2 means a wrong setting, which the first log line names. If it runs,
       Prometheus does not scrape it: check the PodMonitor's labels and the NetworkPolicy.
 - alert: RunherdNotLeading
-  expr: max(runherd_lease_held{ {{- . -}} }) == 0
+  expr: max(runherd_lease_held{ {{- .of -}} }) == 0
   for: 2m
   labels:
     severity: critical
@@ -27,7 +28,7 @@
       release is another installation with the same lease name. Without a holder: is the API server reachable, and
       may the account get, create and update the Lease (kubectl auth can-i)?
 - alert: RunherdWatchStale
-  expr: max by (resource) (runherd_watch_staleness_seconds{ {{- . -}} }) > 90
+  expr: max by (resource) (runherd_watch_staleness_seconds{ {{- .of -}} }) > 90
   for: 2m
   labels:
     severity: warning
@@ -39,7 +40,7 @@
       Unavailable or throttled: look at the API server's load and at the network in between. A restart of the
       controller does not help.
 - alert: RunherdWritesRefused
-  expr: increase(runherd_reconciles_total{outcome="refused", {{- . -}} }[15m]) > 0
+  expr: increase(runherd_reconciles_total{outcome="refused", {{- .of -}} }[15m]) > 0
   for: 5m
   labels:
     severity: warning
@@ -51,7 +52,7 @@
       somebody else. 422: annotations of others fill the object, or a webhook changed it. Compare the chart's Role
       with kubectl auth can-i --list.
 - alert: RunherdRoundsFailing
-  expr: increase(runherd_reconciles_total{outcome="failed", {{- . -}} }[15m]) > 0
+  expr: increase(runherd_reconciles_total{outcome="failed", {{- .of -}} }[15m]) > 0
   labels:
     severity: warning
   annotations:
@@ -61,7 +62,7 @@
       This is a bug. The log has "work on NAMESPACE/AGENT failed" with a trace; please report it. Only that agent's
       runs are held up; they are tried again and again.
 - alert: RunherdSlow
-  expr: histogram_quantile(0.99, sum by (le) (rate(runherd_event_lag_seconds_bucket{ {{- . -}} }[10m]))) > 5
+  expr: histogram_quantile(0.99, sum by (le) (rate(runherd_event_lag_seconds_bucket{ {{- .of -}} }[10m]))) > 5
   for: 10m
   labels:
     severity: warning
@@ -73,8 +74,8 @@
       and runherd_api_call_duration_seconds_bucket (a slow API server).
 - alert: RunherdTracesNotAccepted
   expr: >-
-    increase(runherd_trace_exports_total{outcome="failed", {{- . -}} }[15m]) > 0
-    unless on (pod) increase(runherd_trace_exports_total{outcome="accepted", {{- . -}} }[15m]) > 0
+    increase(runherd_trace_exports_total{outcome="failed", {{- .of -}} }[15m]) > 0
+    unless on (pod) increase(runherd_trace_exports_total{outcome="accepted", {{- .of -}} }[15m]) > 0
   for: 5m
   labels:
     severity: warning
@@ -85,7 +86,7 @@
       The log has "the collector did not take a trace" and the exporter's own words. Check tracing.endpoint (without
       /v1/traces, OTLP over HTTP, not gRPC), its headers and certificate, and the NetworkPolicy.
 - alert: RunherdTraceLost
-  expr: increase(runherd_trace_exports_total{outcome="gave_up", {{- . -}} }[1h]) > 0
+  expr: increase(runherd_trace_exports_total{outcome="gave_up", {{- .of -}} }[1h]) > 0
   labels:
     severity: warning
   annotations:
@@ -94,4 +95,54 @@
     runbook: >-
       As for RunherdTracesNotAccepted. A trace that was given up is not sent any more; what it would have said is in
       the Job's annotations facts and result.
+- alert: RunherdAgentSilent
+  expr: max(runherd_runs{phase="Running", reason="AgentSilent", {{- .of -}} }) > 0
+  for: 5m
+  labels:
+    severity: warning
+  annotations:
+    summary: Agents have said nothing for long.
+    description: {{ "{{ $value }} running agents have been silent for longer than config.silentAfterSeconds. They cost a place and perhaps money." | quote }}
+    runbook: >-
+      Find them: kubectl get jobs with the annotation reason AgentSilent; last-output-at says since when. Read the
+      end of the pod's log. Cancel what hangs; config.stallStopSeconds does so by itself.
+- alert: RunherdRunsFailing
+  expr: >-
+    sum(increase(runherd_runs_finished_total{phase=~"Failed|TimedOut", {{- .of -}} }[1h]))
+    / sum(increase(runherd_runs_finished_total{phase=~"Succeeded|Failed|TimedOut", {{- .of -}} }[1h]))
+    > {{ .limits.failureRatio }}
+    and sum(increase(runherd_runs_finished_total{phase=~"Succeeded|Failed|TimedOut", {{- .of -}} }[1h])) >= 5
+  for: 5m
+  labels:
+    severity: warning
+  annotations:
+    summary: Many runs fail.
+    description: {{ "{{ $value | humanizePercentage }} of the runs that ended in the last hour failed or timed out." | quote }}
+    runbook: >-
+      sum by (reason) (increase(runherd_runs_finished_total[1h])) says why. AuthRequired and QuotaExceeded: the
+      account of the model. UpstreamTransient: its provider. OOMKilled, Evicted: resources. ImagePullFailed and
+      ConfigError: the hosts' Jobs. The traces with cicd.pipeline.result failure or error show where.
+{{- if .limits.spendUsdPerHour }}
+- alert: RunherdSpendHigh
+  expr: sum(increase(runherd_cost_usd_total{basis="run", {{- .of -}} }[1h])) > {{ .limits.spendUsdPerHour }}
+  labels:
+    severity: warning
+  annotations:
+    summary: Agents spend much.
+    description: {{ "Runs that ended in the last hour cost {{ $value | humanize }} US dollars." | quote }}
+    runbook: >-
+      sum by (model) (increase(runherd_cost_usd_total[1h])) says for which model; the traces have the cost of each
+      run. Limit what runs at once (config.clusterConcurrency), or cancel runs.
+{{- end }}
+- alert: RunherdStrayPods
+  expr: max(runherd_stray_pods{ {{- .of -}} }) > 0
+  for: 15m
+  labels:
+    severity: warning
+  annotations:
+    summary: Pods of runs have lost their Job.
+    description: {{ "{{ $value }} pods with labels of runs belong to no known Job. Each holds its agent's place: no run of that agent is started." | quote }}
+    runbook: >-
+      Somebody deleted Jobs with their pods orphaned, or made pods by hand with a run's labels. List pods with the
+      agent-id label whose Job is gone; delete them once their work is of no use. The controller deletes nothing.
 {{- end -}}

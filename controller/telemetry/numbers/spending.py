@@ -31,13 +31,14 @@ class Spending:
 
     def of(self, tally: Tally) -> Spent:
         """What is to be counted of this run; its totals are those of its session from now on."""
-        told = Spent(SESSION if tally.goes_on else RUN, tally.usage, tally.cost_usd)
-        before = self._totals.pop(tally.session, None)
+        told = Spent(SESSION if tally.resumed else RUN, tally.usage, tally.cost_usd)
+        before = self._totals.get(tally.resumed)
+        self._totals.pop(tally.session, None)
         if tally.session and tally.claimed:
             self._totals[tally.session] = told
             if len(self._totals) > SESSIONS_MAX:
                 self._totals.popitem(last=False)
-        return _beyond(told, before) if tally.goes_on and before else told
+        return _beyond(told, before) if before else told
 
 
 def _beyond(told: Spent, before: Spent) -> Spent:

@@ -13,7 +13,9 @@ OPUS = ModelUsage("opus", 10, 20, 300, 40, 1.0)
 
 def tally(usage=OPUS, cost=1.0, session="s", *, goes_on=False, claimed=True):
     used = (usage,) if usage else ()
-    return Tally(claimed=claimed, session=session, usage=used, cost_usd=cost, goes_on=goes_on)
+    return Tally(
+        claimed=claimed, session=session, usage=used, cost_usd=cost, resumed=session if goes_on else ""
+    )
 
 
 def doubled(used):
@@ -46,6 +48,14 @@ def test_a_model_that_is_new_in_the_session_counts_in_full():
     spent.of(tally())
     both = tally(goes_on=True)._replace(usage=(OPUS, haiku), cost_usd=2.0)
     assert spent.of(both).usage[1] == haiku
+
+
+def test_a_session_that_goes_on_under_another_id_is_followed():
+    spent = Spending()
+    spent.of(tally())
+    assert spent.of(tally(doubled(OPUS), 2.0, session="fork")._replace(resumed="s")).basis == RUN
+    third = tally(doubled(doubled(OPUS)), 4.0, session="fork", goes_on=True)
+    assert spent.of(third) == (RUN, (doubled(OPUS),), 2.0)
 
 
 def test_an_agent_that_was_cut_off_leaves_its_session_unknown():
