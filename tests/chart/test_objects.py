@@ -124,7 +124,7 @@ def alerts(given):
 
 def test_every_alert_says_what_it_means_and_what_to_do():
     found = alerts({"prometheusRule": {"enabled": True}})
-    assert len(found) == 8
+    assert len(found) == 12
     for alert in found:
         assert set(alert["annotations"]) == {"summary", "description", "runbook"}, alert["alert"]
         assert alert["labels"]["severity"] in ("critical", "warning")
@@ -133,7 +133,7 @@ def test_every_alert_says_what_it_means_and_what_to_do():
 
 def test_an_alert_can_be_left_out_and_all_can_be_labelled():
     found = alerts(EVERYTHING)
-    assert len(found) == 7
+    assert len(found) == 11
     assert "RunherdSlow" not in [alert["alert"] for alert in found]
     assert all(alert["labels"]["team"] == "platform" for alert in found)
 
