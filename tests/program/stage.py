@@ -64,10 +64,13 @@ class Controller:
         async with asyncio.timeout(15):
             return await self.process.wait()
 
+    @property
+    def probe_port(self):
+        return int(next(m for m in self.messages() if m.startswith("probes")).rpartition(" ")[2])
+
     async def metrics(self):
         """All that it measures: name with labels -> value."""
-        port = next(m for m in self.messages() if m.startswith("probes")).rpartition(" ")[2]
-        async with aiohttp.request("GET", f"http://127.0.0.1:{port}/metrics") as reply:
+        async with aiohttp.request("GET", f"http://127.0.0.1:{self.probe_port}/metrics") as reply:
             lines = (await reply.text()).splitlines()
         samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
         return {name: float(value) for name, _, value in samples}
