@@ -38,6 +38,7 @@ from controller.settings import Settings, environment
 from controller.telemetry import traces
 from controller.telemetry.metrics import Metrics
 from controller.telemetry.probes import Probes
+from controller.telemetry.spool import TraceExporter
 
 DRAIN_SECONDS: Final = 8.0
 """Of the 10 s that a stop may take: time for traces to get out and to be written down."""
@@ -95,14 +96,15 @@ class _Controller:
 
     # ── Wiring ───────────────────────────────────────────────────────────────────────────────────
 
-    def _build_exporter(self) -> traces.TraceExporter | None:
+    def _build_exporter(self) -> TraceExporter | None:
         if self._settings.trace_mode == "off":
             logger.info("tracing is off: RUNHERD_TRACE_MODE is off")
             return None
         if not traces.configured(environment()):
             logger.info("tracing is off: OTEL_EXPORTER_OTLP_ENDPOINT is not set")
             return None
-        return traces.TraceExporter(
+        return TraceExporter(
+            sender=traces.OtlpSender(),
             accepted=lambda job_uid: loops.export_news(self._parts, job_uid, Export.ACCEPTED),
             gave_up=lambda job_uid: loops.export_news(self._parts, job_uid, Export.GIVEN_UP),
             observe=self._observation.trace_export,
@@ -250,7 +252,8 @@ class _Controller:
             metrics.runs.strays_are(parts.store.stray_count())
             metrics.work.lease_is(held=parts.held())
             if self._exporter:
-                metrics.exports.waiting_are(self._exporter.waiting, self._exporter.waiting_spans)
+                exporter = self._exporter
+                metrics.exports.waiting_are(exporter.waiting, exporter.waiting_spans, exporter.waiting_bytes)
             for resource, seconds in self._silences().items():
                 metrics.cluster.watch_silent(resource, seconds)
             await asyncio.sleep(_GAUGES_EVERY_SECONDS)

@@ -18,7 +18,9 @@ from controller.core.model import Job, Owned, Slot, Unreadable
 from controller.core.orphans import Decision
 from controller.core.snapshot import Ownership
 from controller.kube import errors
+from controller.telemetry.answers import ADVICE
 from controller.telemetry.metrics import Metrics
+from controller.telemetry.spool import Tried
 
 _TOLD_OF: Final = (
     "admit", "queue", "reject", "attach", "relabel", "cancel", "stop", "stop-again", "result", "copy",
@@ -139,11 +141,20 @@ class Observation:
 
     # Traces
 
-    def trace_export(self, outcome: str, seconds: float, spans: int) -> None:
-        """One try to hand a trace over ended."""
-        self._metrics.exports.tried(outcome, seconds, spans)
-        if outcome in ("failed", "gave_up"):
-            logger.warning("the collector did not take a trace of {} spans: {}", spans, outcome)
+    def trace_export(self, tried: Tried) -> None:
+        """Something happened to a trace on its way to the collector."""
+        numbers, answer = self._metrics.exports, tried.answer
+        numbers.tried(tried.outcome, tried.seconds, tried.spans)
+        if answer is not None and not answer.accepted:
+            numbers.failed(answer.verdict)
+            said = f"{answer.verdict}: {answer.said}. {ADVICE[answer.verdict]}"
+            logger.warning("{}", f"the collector did not take a trace of {tried.spans} spans: {said}")
+        if tried.rejected:
+            numbers.rejected(tried.rejected)
+            said = answer.said if answer else ""
+            logger.warning("{}", f"the collector left out {tried.rejected} of {tried.spans} spans: {said}")
+        if tried.outcome == "gave_up":
+            logger.error("a trace of {} spans is given up after {:.0f} s", tried.spans, tried.seconds)
 
     def _patched(self, action: PatchJob) -> None:
         said = {name: action.annotations.get(self._keys.status(name)) or "" for name in _SAID}

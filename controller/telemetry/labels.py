@@ -12,6 +12,7 @@ from controller.core.contract import TERMINAL, Phase, Reason
 from controller.core.orphans import Decision
 from controller.core.snapshot import Ownership
 from controller.core.tally import Stage
+from controller.telemetry.answers import Verdict
 
 OTHER: Final = "other"
 
@@ -201,6 +202,9 @@ RESTARTS: Final = (
 OUTCOME: Final = Label("outcome", OUTCOMES)
 READ: Final = Label("outcome", LOG_OUTCOMES)
 EXPORT: Final = Label("outcome", EXPORT_OUTCOMES)
+TROUBLE: Final = Label(
+    "reason", tuple(str(verdict) for verdict in Verdict if verdict is not Verdict.ACCEPTED)
+)
 STORED: Final = Label("outcome", ("stored", "refused"))
 SQUEEZED: Final = Label("when", ("planned", "refused"))
 TOLD: Final = Label("outcome", ("told", "failed"))

@@ -313,6 +313,8 @@ def health():
             (f"sum(runherd_traces_waiting{{{OF}}})", "waiting"),
             (f"sum(runherd_trace_spool_spans{{{OF}}})", "spans waiting"),
             (total("runherd_trace_exports_total", "outcome"), "{{outcome}}"),
+            (total("runherd_trace_export_failures_total", "reason"), "{{reason}}"),
+            (total("runherd_trace_spans_rejected_total"), "spans left out"),
         ),
         panel(
             "Odd things",

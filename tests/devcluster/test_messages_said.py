@@ -119,7 +119,8 @@ async def test_results_and_spans_say_what_the_agent_said_and_every_lie_would_be_
     without = [span for span in spans if span is not tool]
     calls = {call.name: call.id for call in found.calls}
     assert f"spans: none for the call {calls['Bash']} of Bash" in differences_of_spans(found, without)
-    elsewhere = [*without, replace(tool, parent_id=spans[0].span_id, status_code="ERROR")]
+    (root,) = (span for span in spans if not span.parent_id)
+    elsewhere = [*without, replace(tool, parent_id=root.span_id, status_code="ERROR")]
     lies = differences_of_spans(found, elsewhere)
     assert [lie.split(" is ")[0] for lie in lies] == [
         "execute_tool Bash: parent",

@@ -70,7 +70,9 @@ def everything_happens(metrics):
     metrics.logs.read(lines=10, size=1000, lag_seconds=0.2)
     metrics.logs.ended("polled")
     metrics.exports.tried("accepted", 0.1, 20)
-    metrics.exports.waiting_are(5, 70)
+    metrics.exports.failed("unreachable")
+    metrics.exports.rejected(2)
+    metrics.exports.waiting_are(5, 70, 9000)
     metrics.work.lease_is(held=True)
 
 
@@ -110,7 +112,10 @@ def test_what_happened_can_be_read_back():
         ("runherd_trace_exports_total", "accepted"): 1,
         ("runherd_trace_spans_total",): 20,
         ("runherd_traces_waiting",): 5,
+        ("runherd_trace_export_failures_total", "unreachable"): 1,
+        ("runherd_trace_spans_rejected_total",): 2,
         ("runherd_trace_spool_spans",): 70,
+        ("runherd_trace_spool_bytes",): 9000,
         ("runherd_odd_input_total", "paperclip.io/traceparent"): 1,
         ("runherd_unreadable_objects_total", "Job"): 1,
         ("runherd_events_total", "told"): 1,

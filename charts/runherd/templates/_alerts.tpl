@@ -83,8 +83,8 @@
     summary: The collector does not take runherd's traces.
     description: No trace was accepted in the last 15 minutes, though some were offered. They are kept and offered again until config.traceGiveUpSeconds have passed.
     runbook: >-
-      The log has "the collector did not take a trace" and the exporter's own words. Check tracing.endpoint (without
-      /v1/traces, OTLP over HTTP, not gRPC), its headers and certificate, and the NetworkPolicy.
+      runherd_trace_export_failures_total has the reason, the log ("the collector did not take a trace") its words and
+      what to do. Check tracing.endpoint (without /v1/traces, OTLP over HTTP, not gRPC), headers, certificate, NetworkPolicy.
 - alert: RunherdTraceLost
   expr: increase(runherd_trace_exports_total{outcome="gave_up", {{- .of -}} }[1h]) > 0
   labels:

@@ -1,0 +1,332 @@
+"""Traces that wait for the collector: bounded, each sent until it is accepted or given up.
+
+Owns the queue and its retries. A trace counts as accepted only after the collector has taken every batch of
+it. What it can't take keeps its place; while the collector itself is the trouble nothing else is tried, and
+what waits is kept packed. It decides nothing about runs and never changes a tree.
+"""
+
+import asyncio
+import contextlib
+import queue
+import random
+import threading
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from controller.core.spantree import Span, SpanTree
+from controller.telemetry.answers import ABOUT_ITSELF, Answer, Verdict
+
+BATCH: Final = 512
+"""Spans a request, unless the collector finds that too many."""
+BACKOFF_SECONDS: Final = (1.0, 60.0)
+"""First and longest wait between two tries."""
+CAPACITY_BYTES: Final = 64 * 2**20
+"""Of all that waits, by what it takes in memory."""
+SPAN_BYTES: Final = 1300
+"""A span that is not packed, measured on recorded runs."""
+_EARLY_SECONDS: Final = 0.001
+"""What is due this soon is due: timers fire a little early, and waiting for less than they resolve spins."""
+
+
+class Sender(Protocol):
+    """Makes one request; blocks until it is answered or given up."""
+
+    def send(self, tree: SpanTree, spans: Sequence[Span], /) -> Answer:
+        """These spans of the tree. Never raises."""
+        ...
+
+    def shutdown(self) -> None:
+        """Abort what is under way and close connections."""
+        ...
+
+
+class Thread(Protocol):
+    """What makes the calls that block."""
+
+    async def ask(self, call: Callable[[], Any]) -> Any:
+        """What the call answers."""
+        ...
+
+    def end(self) -> None:
+        """Nothing more will be asked."""
+
+
+class Tried(NamedTuple):
+    """One thing that happened to a trace: `accepted`, `failed`; without a try: `gave_up`, `full`."""
+
+    outcome: str
+    spans: int
+    seconds: float = 0.0
+    """How long the try took, or how long it had waited."""
+    answer: Answer | None = None
+    """The last one, if there was any."""
+    rejected: int = 0
+    """Spans that the collector has left out of what it accepted."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A trace on its way. `since`, `due`: seconds of the clock; `sent`: spans that the collector has."""
+
+    job_uid: str
+    tree: SpanTree | None
+    spans: int
+    since: float
+    due: float
+    packed: bytes = b""
+    failures: int = 0
+    sent: int = 0
+    rejected: int = 0
+    batch: int = BATCH
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, about."""
+        return len(self.packed) if self.tree is None else self.spans * SPAN_BYTES
+
+    def pack(self) -> None:
+        """Takes much less room, and time to be read again. In the thread."""
+        if self.tree is not None:
+            self.packed = zlib.compress(msgspec.msgpack.encode(self.tree), 1)
+            self.tree = None
+
+    def unpacked(self) -> SpanTree:
+        """The tree."""
+        if self.tree is not None:
+            return self.tree
+        return msgspec.msgpack.decode(zlib.decompress(self.packed), type=SpanTree)
+
+
+class TraceExporter:
+    """Sends one trace at a time, oldest first, its root last: a trace with a root is whole.
+
+    One that fails goes behind those that are due, so that a trace which the collector refuses holds up
+    nobody. Everything but the requests themselves runs on the event loop.
+    """
+
+    def __init__(  # noqa: PLR0913 — keyword-only wiring: three callbacks, the sender, two limits, two test seams
+        self,
+        *,
+        sender: Sender,
+        accepted: Callable[[str], None],
+        gave_up: Callable[[str], None],
+        observe: Callable[[Tried], None],
+        capacity_bytes: int = CAPACITY_BYTES,
+        give_up_seconds: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+        thread: Thread | None = None,
+    ) -> None:
+        self._sender = sender
+        self._accepted = accepted
+        self._gave_up = gave_up
+        self._observe = observe
+        self._capacity_bytes = capacity_bytes
+        self._give_up_seconds = give_up_seconds
+        self._clock = clock
+        self._traces: dict[str, _Waiting] = {}
+        self._added = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._thread: Thread = thread or CallThread()
+        self._troubles = 0
+        """Tries since the collector last worked."""
+        self._not_before = 0.0
+        """Second of the clock until which it is left alone."""
+        self._closed = False
+        """Takes no more traces."""
+        self._stopped = False
+        """Sends no more either."""
+
+    @property
+    def waiting(self) -> int:
+        """Traces that are neither accepted nor given up."""
+        return len(self._traces)
+
+    @property
+    def waiting_spans(self) -> int:
+        """Spans of those."""
+        return sum(trace.spans for trace in self._traces.values())
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What those take in memory, about."""
+        return sum(trace.bytes for trace in self._traces.values())
+
+    def submit(self, job_uid: str, tree: SpanTree) -> bool:
+        """Take a trace over, at once. False: there is no room, ask again later.
+
+        A trace of the same Job that is waiting already stays as it is.
+        """
+        if job_uid in self._traces:
+            return True
+        if self._closed or self.waiting_bytes >= self._capacity_bytes:
+            self._observe(Tried("full", len(tree.spans)))
+            return False
+        now = self._clock()
+        self._traces[job_uid] = _Waiting(job_uid, tree, len(tree.spans), since=now, due=now)
+        self._added.set()
+        return True
+
+    async def run(self) -> None:
+        """Export what is submitted, until `drain`."""
+        while not self._closed:
+            self._added.clear()
+            self._expire()
+            # A look at all of them: cheap at this capacity, and a cancelled try leaves nothing half done.
+            first = min(self._traces.values(), key=lambda trace: trace.due, default=None)
+            seconds = None if first is None else max(first.due, self._not_before) - self._clock()
+            if first is not None and seconds is not None and seconds <= _EARLY_SECONDS:
+                await self._attempt(first.job_uid)
+                continue
+            if await self._pack_one():
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._added.wait()
+
+    async def drain(self, seconds: float) -> None:
+        """Try each waiting trace once more, for at most `seconds`, and close. Takes no more traces.
+
+        If the collector itself is in trouble, one try is enough to know.
+        """
+        self._closed = True
+        self._added.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for job_uid in list(self._traces):
+                    await self._attempt(job_uid)
+                    if self._troubles:
+                        break
+        self._stopped = True
+        self._sender.shutdown()
+        self._thread.end()
+
+    def _expire(self) -> None:
+        """Give up what has waited too long, whether or not its turn has come."""
+        oldest_kept = self._clock() - self._give_up_seconds
+        for trace in [trace for trace in self._traces.values() if trace.since <= oldest_kept]:
+            del self._traces[trace.job_uid]
+            self._observe(Tried("gave_up", trace.spans, self._clock() - trace.since))
+            self._gave_up(trace.job_uid)
+
+    async def _pack_one(self) -> bool:
+        """Whether there was one to pack: what has to wait for the collector."""
+        if not self._troubles:
+            return False
+        loose = next((trace for trace in self._traces.values() if trace.tree is not None), None)
+        if loose is not None:
+            async with self._turn:
+                await self._thread.ask(loose.pack)
+        return loose is not None
+
+    async def _attempt(self, job_uid: str) -> None:
+        async with self._turn:
+            if (trace := self._traces.get(job_uid)) is None or self._stopped:
+                return
+            began = self._clock()
+            answer: Answer = await self._thread.ask(lambda: _send(self._sender, trace))
+            now = self._clock()
+            if answer.accepted:
+                self._traces.pop(job_uid, None)
+            else:
+                self._put_off(trace, answer, now)
+            self._heed(answer, now)
+            outcome = "accepted" if answer.accepted else "failed"
+            self._observe(Tried(outcome, trace.spans, now - began, answer, trace.rejected))
+            if answer.accepted:
+                self._accepted(job_uid)
+
+    def _put_off(self, trace: _Waiting, answer: Answer, now: float) -> None:
+        if answer.verdict is Verdict.TOO_LARGE and trace.batch > 1:
+            trace.batch = max(1, trace.batch // 2)
+            trace.due = now
+            return
+        trace.failures += 1
+        trace.due = now + max(_backoff(trace.failures), answer.wait)
+
+    def _heed(self, answer: Answer, now: float) -> None:
+        """A collector that is in trouble itself is asked now and then, whatever waits for it."""
+        if answer.accepted or answer.verdict in ABOUT_ITSELF:
+            self._troubles, self._not_before = 0, 0.0
+            return
+        self._troubles += 1
+        self._not_before = now + max(_backoff(self._troubles), answer.wait)
+
+
+def _send(sender: Sender, trace: _Waiting) -> Answer:
+    """In the thread. A batch that was taken is not sent again."""
+    tree = trace.unpacked()
+    order = (*tree.spans[1:], *tree.spans[:1])
+    answer = Answer(Verdict.ACCEPTED)
+    while trace.sent < len(order):
+        batch = order[trace.sent : trace.sent + trace.batch]
+        answer = sender.send(tree, batch)
+        if not answer.accepted:
+            break
+        trace.sent += len(batch)
+        trace.rejected += answer.rejected
+    return answer
+
+
+class CallThread:
+    """One thread that calls what it is given, one after the other.
+
+    The SDK's exporter blocks, and makes no promise about two exports at once. A thread for each trace would
+    hold the event loop up each time it starts. A daemon, not a pool's: a pool's threads are waited for when
+    the process ends, and a collector that hangs would hold that up for as long as the exporter's own timeout.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._started = False
+
+    async def ask(self, call: Callable[[], Any]) -> Any:
+        """Waits for the thread, and lets the event loop go on meanwhile."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+
+        def tell(settle: Callable[[], None]) -> None:
+            if not answer.done():
+                settle()
+
+        def work() -> None:
+            try:
+                found = call()
+            except Exception as error:  # noqa: BLE001 — told to who asked, in whose stack it belongs
+                settle = _failing(answer, error)
+            else:
+                settle = _answering(answer, found)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, settle)
+
+        self._calls.put(work)
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="otlp", daemon=True).start()
+        return await answer
+
+    def end(self) -> None:
+        """Once what it is at has ended."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _answering(answer: asyncio.Future[Any], found: object) -> Callable[[], None]:
+    return lambda: answer.set_result(found)
+
+
+def _failing(answer: asyncio.Future[Any], error: Exception) -> Callable[[], None]:
+    return lambda: answer.set_exception(error)
+
+
+def _backoff(failures: int) -> float:
+    first, longest = BACKOFF_SECONDS
+    ceiling = min(longest, first * 2.0 ** min(failures, 16) / 2)
+    return max(first, ceiling * random.uniform(0.5, 1.0))  # noqa: S311 — spreads retries, hides nothing

@@ -1,0 +1,308 @@
+import asyncio
+import random
+import threading
+
+import pytest
+
+from controller.telemetry.answers import Answer, Verdict
+from controller.telemetry.spool import SPAN_BYTES, TraceExporter
+from controller.telemetry.traces import OtlpSender
+from devcluster.otlp import OtlpSink
+from tests.telemetry.test_traces import TRACE, make_tree
+
+DOWN = Answer(Verdict.UNREACHABLE, "connection refused")
+
+
+class Outcomes:
+    def __init__(self):
+        self.accepted, self.given_up, self.seen = [], [], []
+        self.changed = asyncio.Event()
+
+    def accept(self, job_uid):
+        self.accepted.append(job_uid)
+        self.changed.set()
+
+    def give_up(self, job_uid):
+        self.given_up.append(job_uid)
+        self.changed.set()
+
+    def observe(self, tried):
+        self.seen.append(tried)
+        self.changed.set()
+
+    @property
+    def words(self):
+        return [tried.outcome for tried in self.seen]
+
+    async def until(self, true):
+        async with asyncio.timeout(100_000):
+            while not true():
+                self.changed.clear()
+                await self.changed.wait()
+
+
+class FakeCollector:
+    """Answers each trace as it is told to, and remembers the spans that it took."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.down = None
+        self.limit = 10**9
+        self.requests = 0
+        self.batches = []
+        self.closed = False
+
+    def send(self, tree, spans):
+        self.requests += 1
+        answer = self.down or self.answers.get(f"t{tree.trace_id}") or Answer(Verdict.ACCEPTED)
+        if len(spans) > self.limit:
+            answer = Answer(Verdict.TOO_LARGE)
+        if answer.accepted:
+            self.batches.append((tree.trace_id, tuple(span.id for span in spans)))
+        return answer
+
+    def shutdown(self):
+        self.closed = True
+
+
+class AtOnce:
+    """Stands for the thread where time is virtual: it would go on while a thread is waited for."""
+
+    async def ask(self, call):
+        return call()
+
+    def end(self):
+        pass
+
+
+def make_exporter(outcomes, sender, **more):
+    return TraceExporter(
+        sender=sender,
+        accepted=outcomes.accept,
+        gave_up=outcomes.give_up,
+        observe=outcomes.observe,
+        **more,
+    )
+
+
+def clock():
+    return asyncio.get_running_loop().time()
+
+
+def in_virtual_time(outcomes, sender, **more):
+    return make_exporter(outcomes, sender, thread=AtOnce(), clock=clock, **more)
+
+
+async def export_until(exporter, outcomes, true):
+    running = asyncio.ensure_future(exporter.run())
+    try:
+        await outcomes.until(true)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_trace_is_accepted_only_after_the_collector_took_it():
+    outcomes = Outcomes()
+    async with OtlpSink(status=400) as sink:
+        exporter = make_exporter(outcomes, OtlpSender(f"{sink.url}/v1/traces", 2))
+        exporter.submit("job", make_tree())
+        await export_until(exporter, outcomes, lambda: outcomes.seen)
+        assert (outcomes.words, outcomes.accepted, exporter.waiting) == (["failed"], [], 1)
+        sink.status = 200
+        await exporter.drain(5)
+        assert (outcomes.accepted, exporter.waiting, len(sink.spans)) == (["job"], 0, 3)
+
+
+async def test_the_root_comes_last_so_that_a_trace_with_a_root_is_whole():
+    outcomes = Outcomes()
+    async with OtlpSink() as sink:
+        exporter = make_exporter(outcomes, OtlpSender(f"{sink.url}/v1/traces", 2))
+        exporter.submit("job", make_tree(spans=1100))
+        await export_until(exporter, outcomes, lambda: outcomes.accepted)
+        names = [span.name for span in sink.trace(TRACE)]
+    assert names[-1] == "RUN Reviewer"
+    assert len(names) == len(set(names)) == 1100
+
+
+async def test_large_traces_go_in_batches_and_a_retry_goes_on_where_it_failed():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = make_exporter(outcomes, collector)
+    taken = collector.send
+
+    def failing_once(tree, spans):
+        collector.down = DOWN if len(collector.batches) == 1 and not outcomes.seen else None
+        return taken(tree, spans)
+
+    collector.send = failing_once
+    exporter.submit("job", make_tree(spans=1100))
+    await export_until(exporter, outcomes, lambda: "failed" in outcomes.words)
+    assert outcomes.accepted == []
+    await exporter.drain(5)
+    assert [len(ids) for _, ids in collector.batches] == [512, 512, 76]
+    assert [(tried.outcome, tried.spans) for tried in outcomes.seen] == [("failed", 1100), ("accepted", 1100)]
+
+
+@pytest.mark.looptime
+async def test_a_collector_that_finds_a_request_too_large_gets_smaller_ones_at_once():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.limit = 100
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("job", make_tree(spans=300))
+    began = clock()
+    await export_until(exporter, outcomes, lambda: outcomes.accepted)
+    assert clock() - began < 1
+    assert sorted(i for _, ids in collector.batches for i in ids) == [f"{n:016x}" for n in range(1, 301)]
+
+
+@pytest.mark.looptime
+async def test_a_span_that_is_too_large_by_itself_is_given_up_with_its_trace():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.limit = 0
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("job", make_tree(spans=4))
+    await export_until(exporter, outcomes, lambda: outcomes.given_up)
+    assert collector.requests < 200
+
+
+@pytest.mark.looptime
+async def test_a_trace_that_is_never_accepted_holds_up_nobody_and_is_given_up():
+    poison, good = "ba" * 16, "ab" * 16
+    outcomes, collector = Outcomes(), FakeCollector(**{f"t{poison}": Answer(Verdict.REFUSED)})
+    exporter = in_virtual_time(outcomes, collector, give_up_seconds=3600)
+    exporter.submit("bad", make_tree(trace_id=poison))
+    exporter.submit("good", make_tree(trace_id=good))
+    began = clock()
+    await export_until(exporter, outcomes, lambda: outcomes.given_up)
+    assert (outcomes.accepted, outcomes.given_up, exporter.waiting) == (["good"], ["bad"], 0)
+    assert 3600 <= clock() - began < 3662
+    # Backoff: fast at first, then about once a minute.
+    assert 60 < outcomes.words.count("failed") < 140
+
+
+@pytest.mark.looptime
+async def test_a_collector_that_is_down_for_hours_is_asked_once_a_minute_however_many_wait():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.down = DOWN
+    exporter = in_virtual_time(outcomes, collector, give_up_seconds=10 * 3600)
+    jobs = {f"job-{number}": f"{number + 1:032x}" for number in range(200)}
+    for job, trace_id in jobs.items():
+        exporter.submit(job, make_tree(trace_id=trace_id))
+    running = asyncio.ensure_future(exporter.run())
+    await asyncio.sleep(5 * 3600)
+    assert 290 < collector.requests < 700
+    assert exporter.waiting == 200
+    collector.down = None
+    await outcomes.until(lambda: exporter.waiting == 0)
+    running.cancel()
+    assert sorted(outcomes.accepted) == sorted(jobs)
+    assert len(collector.batches) == 200
+
+
+@pytest.mark.looptime
+async def test_a_collector_that_wants_to_be_left_alone_is():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.down = Answer(Verdict.THROTTLED, wait=120.0)
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("a", make_tree(trace_id="ab" * 16))
+    exporter.submit("b", make_tree(trace_id="ba" * 16))
+    running = asyncio.ensure_future(exporter.run())
+    await asyncio.sleep(119)
+    assert collector.requests == 1
+    collector.down = None
+    await asyncio.sleep(2)
+    running.cancel()
+    assert sorted(outcomes.accepted) == ["a", "b"]
+
+
+@pytest.mark.looptime
+async def test_what_waits_takes_little_room_and_is_sent_as_it_was():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.down = DOWN
+    exporter = in_virtual_time(outcomes, collector)
+    for number in range(5):
+        exporter.submit(f"job-{number}", make_tree(spans=1000, trace_id=f"{number + 1:032x}"))
+    assert exporter.waiting_bytes == 5 * 1000 * SPAN_BYTES
+    running = asyncio.ensure_future(exporter.run())
+    await asyncio.sleep(30)
+    assert exporter.waiting_bytes < 5 * 1000 * SPAN_BYTES / 20
+    collector.down = None
+    await outcomes.until(lambda: exporter.waiting == 0)
+    running.cancel()
+    assert {len(ids) for _, ids in collector.batches} == {512, 488}
+
+
+def test_the_spool_is_bounded_and_a_job_waits_once():
+    outcomes = Outcomes()
+    exporter = make_exporter(outcomes, FakeCollector(), capacity_bytes=6 * SPAN_BYTES)
+    assert [exporter.submit(uid, make_tree(3)) for uid in ("a", "b", "a", "c")] == [True, True, True, False]
+    assert (exporter.waiting, exporter.waiting_spans, outcomes.words) == (2, 6, ["full"])
+
+
+@pytest.mark.looptime
+async def test_spans_that_were_left_out_are_counted_once():
+    outcomes, collector = Outcomes(), FakeCollector()
+    collector.answers[f"t{TRACE}"] = Answer(Verdict.ACCEPTED, "too old", rejected=2)
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("job", make_tree(spans=600))
+    await export_until(exporter, outcomes, lambda: outcomes.accepted)
+    assert [(tried.outcome, tried.rejected) for tried in outcomes.seen] == [("accepted", 4)]
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("seed", range(30))
+async def test_whatever_the_collector_says_each_span_is_taken_once_and_a_root_only_after_all_others(seed):
+    dice, outcomes, collector = random.Random(seed), Outcomes(), FakeCollector()
+    moods = [None, None, DOWN, Answer(Verdict.REFUSED), Answer(Verdict.UNAVAILABLE, wait=5)]
+    taken = collector.send
+
+    def moody(tree, spans):
+        collector.down, collector.limit = dice.choice(moods), dice.choice([100, 300, 10**9])
+        return taken(tree, spans)
+
+    collector.send = moody
+    exporter = in_virtual_time(outcomes, collector, give_up_seconds=1e6)
+    trees = {trace_id: make_tree(dice.choice([1, 3, 700]), trace_id) for trace_id in ("ab" * 16, "ba" * 16)}
+    for trace_id, tree in trees.items():
+        exporter.submit(trace_id, tree)
+    await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
+    assert sorted(outcomes.accepted) == sorted(trees)
+    for trace_id, tree in trees.items():
+        ids = [i for of, batch in collector.batches if of == trace_id for i in batch]
+        assert ids == [*(span.id for span in tree.spans[1:]), tree.spans[0].id]
+
+
+@pytest.mark.looptime
+async def test_draining_is_bounded_and_takes_no_more():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector)
+    collector.down = DOWN
+    exporter.submit("a", make_tree(trace_id="ab" * 16))
+    exporter.submit("b", make_tree(trace_id="ba" * 16))
+    await exporter.drain(5)
+    assert (exporter.waiting, collector.closed, outcomes.words) == (2, True, ["failed"])
+    assert exporter.submit("c", make_tree()) is False
+    await asyncio.wait_for(exporter.run(), 1)
+
+
+class Hanging:
+    def __init__(self):
+        self.release = threading.Event()
+
+    def send(self, _tree, _spans):
+        self.release.wait(10)
+        return DOWN
+
+    def shutdown(self):
+        pass
+
+
+async def test_a_collector_that_hangs_does_not_hold_up_the_end_of_the_process():
+    before = set(threading.enumerate())
+    sender = Hanging()
+    exporter = make_exporter(Outcomes(), sender)
+    exporter.submit("uid", make_tree())
+    await exporter.drain(0.05)
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon
+    sender.release.set()
