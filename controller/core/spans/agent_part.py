@@ -120,7 +120,7 @@ def _invocation_end(sitting: Sitting, host: Span) -> int:
     ends = [call.ended_at for call in sitting.seen.tools if call.ended_at is not None]
     if len(ends) < len(sitting.seen.tools) and sitting.log.state is LogState.COMPLETE:
         return host.end
-    return max([claim.at, *ends, *(chat.ended_at for chat in sitting.seen.chats)])
+    return max([claim.at, *ends, *(chat.ended_at for chat in sitting.seen.chats)]) + 1
 
 
 def _about(sitting: Sitting, error: str | None) -> Attributes:

@@ -78,14 +78,15 @@ class Story:
     def ended_at(self) -> int:
         """When its last container finished."""
         ends = [self.end_of(container) for container in self.containers] or [self.limit]
-        told = [pull.finished_at for pull in self.attempt.pulls]
-        return max([self.attempt.created_at, *ends, *filter(None, (*told, self.attempt.scheduled_at))])
+        told = [at for pull in self.attempt.pulls for at in (pull.started_at, pull.finished_at)]
+        known = [at for at in (*told, self.attempt.created_at, self.attempt.scheduled_at) if at is not None]
+        return max(*ends, max(known) + 1)
 
     def end_of(self, container: Container) -> int:
         """When that container finished, no earlier than the last line it wrote."""
         end = self.limit if container.finished_at is None else container.finished_at
         last = self.log.seen.last_at if self.log and container is self.hosts_log else None
-        return end if last is None else max(end, last)
+        return end if last is None else max(end, last + 1)
 
 
 @dataclass(frozen=True, slots=True)

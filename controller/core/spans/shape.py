@@ -64,11 +64,15 @@ def _fitted(value: Attribute | None) -> Attribute | None:
 
 def storable(at: int) -> int:
     """An instant that OTLP can hold."""
-    return max(0, min(at, _INT_MAX))
+    return max(0, min(at, _INT_MAX - 1))
 
 
 def fit(span: Span, parent: Span) -> Span:
-    """The span as a child of `parent`: not outside of it, not ending before it starts."""
-    start = max(parent.start, min(span.start, parent.end))
-    end = max(start, min(span.end, parent.end))
+    """The span as a child of `parent`: not outside of it, and of some length, as all are.
+
+    Jaeger warns of a span that ends when it starts. So what is known by one instant ends a nanosecond later,
+    and parents end after the last instant of what is inside of them.
+    """
+    start = max(parent.start, min(span.start, parent.end - 1))
+    end = max(start + 1, min(span.end, parent.end))
     return replace(span, parent=parent.id, start=start, end=end)

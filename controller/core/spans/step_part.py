@@ -114,7 +114,7 @@ def _chat(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
         name=f"chat {model}".rstrip(),
         kind=SpanKind.CLIENT,
         start=chat.started_at,
-        end=chat.ended_at,
+        end=chat.ended_at + 1,
         attributes=attributes(
             (names.OPERATION, names.OPERATION_CHAT),
             (names.PROVIDER, sitting.provider),
@@ -153,7 +153,7 @@ def _tool(span_id: str, call: ToolCall, closing: _Closing) -> Span:
         name=f"execute_tool {name(call.name)}".rstrip(),
         kind=SpanKind.INTERNAL,
         start=call.started_at,
-        end=closing.at if call.ended_at is None else call.ended_at,
+        end=closing.at if call.ended_at is None else call.ended_at + 1,
         attributes=attributes(
             (names.OPERATION, names.OPERATION_EXECUTE_TOOL),
             (names.TOOL_NAME, name(call.name)),

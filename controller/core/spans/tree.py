@@ -141,7 +141,7 @@ def _root_span(run: Run, stories: Sequence[Story], policy: Policy) -> Span:
         name=f"RUN {run_part.pipeline(job)}".rstrip(),
         kind=SpanKind.SERVER,
         start=start,
-        end=max(start, storable(max([over, *(story.ended_at for story in stories)]))),
+        end=max(start, storable(max([over, *(story.ended_at for story in stories)])) - 1) + 1,
         links=links,
         error=_exit_of_last(stories) if result in names.BAD_RESULTS else None,
     )

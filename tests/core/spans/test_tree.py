@@ -41,6 +41,11 @@ def at(seconds):
     )
 
 
+def after(seconds):
+    """Where a span ends whose last sign of life was then: no span is of no length."""
+    return at(seconds) + 1
+
+
 def make_job(phase=Phase.SUCCEEDED, reason=Reason.COMPLETED, **changes):
     job = Job(
         namespace="agents",
@@ -278,25 +283,25 @@ def test_text_output_that_exits_with_0_is_no_error():
 def test_a_log_that_breaks_off_invents_no_death():
     log = make_log(tools=(call("t", 50),))
     tool = named(build(log, state=LogState.TRUNCATED), "execute_tool Bash")
-    assert (tool.end, tool.error, about(tool)[names.TIMING]) == (at(80.25), None, "end_unknown")
+    assert (tool.end, tool.error, about(tool)[names.TIMING]) == (after(80.25), None, "end_unknown")
 
 
 def test_whole_seconds_stand_for_all_of_their_second():
     log = make_log(claim=Claim(at(90.5), b"", "success"), last_at=at(90.5))
     tree = build(log, job=make_job(completed_at=at(90)))
     assert [named(tree, name).end for name in ("invoke_agent Reviewer", "container claude #0")] == [
-        at(90.5)
+        after(90.5)
     ] * 2
-    assert tree.spans[0].end == at(90.5)
+    assert tree.spans[0].end == after(90.5)
 
 
 def test_children_keep_within_their_parents_whatever_the_clocks_say():
     log = make_log(tools=(call("early", -5000, -4000), call("late", 5000, 6000), call("back", 60, 50)))
     early, late, back = (span for span in build(log).spans if span.name == "execute_tool Bash")
     invoked = named(build(log), "invoke_agent Reviewer")
-    assert (early.start, early.end) == (invoked.start, invoked.start)
-    assert late.start == late.end == invoked.end
-    assert back.start == back.end == at(60)
+    assert (early.start, early.end) == (invoked.start, invoked.start + 1)
+    assert late.start + 1 == late.end == invoked.end
+    assert back.start + 1 == back.end == after(60)
 
 
 @pytest.mark.parametrize(
@@ -519,15 +524,19 @@ def test_recorded_runs_give_well_formed_traces(path):
 @pytest.mark.parametrize(
     ("output", "state", "end"),
     [
-        pytest.param(OUTPUT_CLAUDE, LogState.COMPLETE, 90, id="a turn that goes on ends with its container"),
-        pytest.param(OUTPUT_OPENCODE, LogState.COMPLETE, 80.25, id="no turn is closed: the last word counts"),
-        pytest.param(OUTPUT_OPENCODE, LogState.TRUNCATED, 90, id="nobody knows whether it was the last"),
+        pytest.param(
+            OUTPUT_CLAUDE, LogState.COMPLETE, at(90), id="a turn that goes on ends with its container"
+        ),
+        pytest.param(
+            OUTPUT_OPENCODE, LogState.COMPLETE, after(80.25), id="no turn is closed: the last word counts"
+        ),
+        pytest.param(OUTPUT_OPENCODE, LogState.TRUNCATED, at(90), id="nobody knows whether it was the last"),
     ],
 )
 def test_an_agent_ends_with_its_result_if_that_was_its_last_word(output, state, end):
     job = make_job(wishes=Wishes(agent_name="Reviewer", output=output))
     tree = build(make_log(turn_open=True), job=job, state=state)
-    assert named(tree, "invoke_agent Reviewer").end == at(end)
+    assert named(tree, "invoke_agent Reviewer").end == end
 
 
 def test_pulls_tell_of_the_image_what_the_kubelet_said():
@@ -543,7 +552,7 @@ def test_pulls_tell_of_the_image_what_the_kubelet_said():
         "    init setup",
     ]
     present, pulled = named(tree, "image pull setup"), named(tree, "image pull claude")
-    assert (present.start, present.end, pulled.start, pulled.end) == (at(33), at(33), at(35), at(39))
+    assert (present.start, present.end, pulled.start, pulled.end) == (at(33), after(33), at(35), at(39))
     assert about(present) == {
         "k8s.container.name": "setup",
         "agent.container.init": True,
@@ -696,7 +705,7 @@ def stories(draw):
 
 def assert_well_formed(tree: SpanTree):
     root, seen = tree.spans[0], {}
-    assert 0 <= root.start <= root.end < 2**63
+    assert 0 <= root.start < root.end < 2**63
     for span in tree.spans:
         assert_fits(span, seen.get(span.parent, root), is_root=span is root)
         assert span.id not in seen
@@ -707,7 +716,7 @@ def assert_well_formed(tree: SpanTree):
 
 
 def assert_fits(span: Span, parent: Span, *, is_root):
-    assert parent.start <= span.start <= span.end <= parent.end
+    assert parent.start <= span.start < span.end <= parent.end
     assert is_root or span.parent
     assert all(span.start <= event.at <= span.end for event in span.events)
     for _, value in span.attributes:
