@@ -28,8 +28,8 @@ $(READY): requirements/dev.txt
 
 setup: $(READY) ## make the virtual environment in .venv
 
-demo: $(READY) ## recorded agent runs on a fake cluster, watched live (CLUSTER=real, CLUSTER=current)
-	@CLUSTER=$(CLUSTER) $(BIN)/python -m examples.demo
+demo: $(READY) ## recorded agent runs on a fake cluster, watched live (CLUSTER=real, CLUSTER=current; JAEGER=1)
+	@CLUSTER=$(CLUSTER) JAEGER=$(JAEGER) $(BIN)/python -m examples.demo
 
 test: $(READY) ## the tests that take seconds
 	@$(BIN)/python -m pytest -q -m "not slow and not chart" --numprocesses auto --maxprocesses 4 --dist loadfile

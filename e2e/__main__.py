@@ -22,7 +22,7 @@ NAME = "runherd-e2e"
 
 def main(arguments):
     """Pytest's exit code."""
-    paths = {name: programs.path(name, told) for name in ("kubectl", "helm")}
+    paths = {name: programs.path(name, told) for name in ("kubectl", "helm", "jaeger")}
     own = ["--cluster-name", NAME, "--kind-bin", str(FOLDER / "kind")]
     own += ["--kind-kubectl-bin", str(paths["kubectl"])]
     return pytest.main([str(FOLDER), "-q", "--durations=15", *own, *arguments])

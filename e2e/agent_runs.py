@@ -5,6 +5,9 @@ Owns: how such a container looks: image, environment, folders it may write. Neve
 
 import shlex
 
+import yaml
+
+from e2e.machine import ROOT
 from e2e.runs import RESTRICTED, make_run
 
 AGENT_IMAGE = "localhost/runherd-agent:dev"
@@ -16,6 +19,8 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 — other pods have to reach it
 HOME = "/home/agent"
 WORKSPACE = "/workspace"
 WRITABLE = {"home": HOME, "workspace": WORKSPACE, "scratch": "/tmp"}  # noqa: S108 — of a pod of its own
+TRACEPARENT = ROOT / "examples" / "traceparent.yaml"
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 RETRIES = 3
 """How often the agent repeats a request that failed; ten times by default, which takes minutes."""
 
@@ -54,6 +59,17 @@ def make_agent_run(
     }
     volumes = [{"name": name, "emptyDir": {}} for name in WRITABLE]
     return make_run(name, container=container, pod={"volumes": volumes}, **changes)
+
+
+def with_spans_of_its_own(job, endpoint):
+    """The same run, whose agent sends spans to `endpoint`, as the example of how to do it says."""
+    (agent,) = job["spec"]["template"]["spec"]["containers"]
+    (example,) = yaml.safe_load(TRACEPARENT.read_text())["spec"]["template"]["spec"]["containers"]
+    wrapper = example["command"][: example["command"].index("claude")]
+    own = [env for env in example["env"] if env["name"] != ENDPOINT]
+    agent["command"] = [*wrapper, *agent["command"]]
+    agent["env"] += [*own, {"name": ENDPOINT, "value": endpoint}]
+    return job
 
 
 def make_messages():

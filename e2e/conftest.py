@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.agent_runs import MESSAGES, make_messages, url_of
 from e2e.apiserver import ApiServer
 from e2e.collector import Collector
 from e2e.installation import Installation, values
@@ -89,6 +90,13 @@ def opened(api, recording, collector):
 def stage(api, recording, collector, installation):
     """A namespace for the runs of one module."""
     yield from opened(api, recording, collector)
+
+
+@pytest.fixture(scope="module")
+def messages_url(stage, api):
+    """Where runs of the module's namespace reach the stand-in of the Messages API."""
+    api.create("pods", stage.namespace, make_messages())
+    return stage.until(lambda: url_of(api.get("pods", stage.namespace, MESSAGES)), 60)
 
 
 @pytest.fixture

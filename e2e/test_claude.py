@@ -6,7 +6,7 @@ import pytest
 
 from controller.core.contract import Phase, Status
 from e2e.agent_differences import differences_of_result, differences_of_spans
-from e2e.agent_runs import MESSAGES, MESSAGES_PORT, RETRIES, make_agent_run, make_messages, url_of
+from e2e.agent_runs import MESSAGES, MESSAGES_PORT, RETRIES, make_agent_run
 from e2e.agent_said import said
 
 UPSTREAM = ("Failed/UpstreamTransient", "claude_transient_upstream")
@@ -31,24 +31,17 @@ SPECIAL = {"max-turns": {"arguments": ("--max-turns", "2")}, "quota": {"subscrip
 
 
 @pytest.fixture(scope="module")
-def url(stage, api):
-    """Where runs of this namespace reach the stand-in."""
-    api.create("pods", stage.namespace, make_messages())
-    return stage.until(lambda: url_of(api.get("pods", stage.namespace, MESSAGES)), 60)
-
-
-@pytest.fixture(scope="module")
-def asked(stage, api, url):
+def asked(stage, api, messages_url):
     """What the stand-in was asked so far."""
     where = f"/api/v1/namespaces/{stage.namespace}/pods/{MESSAGES}:{MESSAGES_PORT}/proxy/requests"
     return lambda: api.call("GET", where)
 
 
 @pytest.fixture(scope="module")
-def runs(stage, url):
+def runs(stage, messages_url):
     """One run of each scenario, published. A few agents have them all: a small node has not room for all."""
     made = [
-        make_agent_run(name, name, url, agent=f"a-{number % AGENTS}", **SPECIAL.get(name, {}))
+        make_agent_run(name, name, messages_url, agent=f"a-{number % AGENTS}", **SPECIAL.get(name, {}))
         for number, name in enumerate(OUTCOMES)
     ]
     stage.submit(*made)
@@ -112,9 +105,9 @@ def test_the_agents_asked_for_messages_and_nothing_else(runs, asked):
     assert {(other["method"], other["path"]) for other in found["others"]} == {("HEAD", "/")}
 
 
-def test_a_session_is_on_the_job_while_its_agent_still_works(stage, url):
+def test_a_session_is_on_the_job_while_its_agent_still_works(stage, messages_url):
     """So that a host can resume a run that is lost; here a deadline ends it."""
-    stage.submit(make_agent_run("slow", "slow-120", url))
+    stage.submit(make_agent_run("slow", "slow-120", messages_url))
     stage.until(lambda: stage.said("slow", Status.SESSION_ID), 60)
     assert stage.said("slow") == Phase.RUNNING
     stage.api.patch("jobs", stage.namespace, "slow", {"spec": {"activeDeadlineSeconds": 1}})

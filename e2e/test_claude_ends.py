@@ -3,7 +3,7 @@
 import pytest
 
 from controller.core.contract import Phase, Status
-from e2e.agent_runs import MESSAGES, make_agent_run, make_messages, url_of
+from e2e.agent_runs import make_agent_run
 from e2e.agent_said import said
 from tests.program.runs import KEYS
 
@@ -18,21 +18,14 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def url(stage, api):
-    """Where runs of this namespace reach the stand-in."""
-    api.create("pods", stage.namespace, make_messages())
-    return stage.until(lambda: url_of(api.get("pods", stage.namespace, MESSAGES)), 60)
-
-
-@pytest.fixture(scope="module")
-def runs(stage, url):
+def runs(stage, messages_url):
     """All of them, published."""
     stage.submit(
-        make_agent_run("no-session", "success", url, arguments=("--resume", UNKNOWN_SESSION)),
-        make_agent_run("no-session-id", "success", url, arguments=("--resume", "nonsense")),
-        make_agent_run("terminated", "terminated", url),
-        make_agent_run("starved", "success", url, memory="64Mi"),
-        make_agent_run("hungry", "hungry", url, memory="640Mi"),
+        make_agent_run("no-session", "success", messages_url, arguments=("--resume", UNKNOWN_SESSION)),
+        make_agent_run("no-session-id", "success", messages_url, arguments=("--resume", "nonsense")),
+        make_agent_run("terminated", "terminated", messages_url),
+        make_agent_run("starved", "success", messages_url, memory="64Mi"),
+        make_agent_run("hungry", "hungry", messages_url, memory="640Mi"),
     )
     stage.published(*BROKEN, "hungry", seconds=180)
     return stage
@@ -82,9 +75,9 @@ STOPS = {
 
 
 @pytest.mark.parametrize("name", STOPS)
-def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, api, url, name):
+def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, api, messages_url, name):
     change, ends = STOPS[name]
-    stage.submit(make_agent_run(name, "asleep", url))
+    stage.submit(make_agent_run(name, "asleep", messages_url))
     stage.until(lambda: stage.said(name, Status.SESSION_ID), 90)
     stage.until(lambda: said(log_of(stage, api, name)).calls, 90)
     assert stage.said(name) == Phase.RUNNING
@@ -97,9 +90,9 @@ def test_an_agent_that_is_stopped_in_a_tool_has_the_stops_own_reason(stage, api,
     assert "costUsd" not in result
 
 
-def test_an_agent_whose_container_lives_on_after_its_result_is_stopped_as_hung(stage, url):
+def test_an_agent_whose_container_lives_on_after_its_result_is_stopped_as_hung(stage, messages_url):
     """By a shell around it here; the program itself is known to hang after its result too."""
-    stage.submit(make_agent_run("hangs", "success", url, then="sleep 600"))
+    stage.submit(make_agent_run("hangs", "success", messages_url, then="sleep 600"))
     stage.published("hangs", seconds=120)
     result = stage.result("hangs")
     assert stage.standing("hangs") == "Succeeded/CompletedHung"

@@ -38,6 +38,8 @@ examples:
                                                the Jobs are removed afterwards, the namespace stays
   OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 python -m examples.demo
                                                traces go to your collector instead of into the terminal
+  JAEGER=1 python -m examples.demo             traces go to a Jaeger of its own (the first time it is built,
+                                               which takes minutes), which stays up until Ctrl-C
   python -m examples.demo --json | jq .ok      the results for scripts, nothing else on stdout
 
 On CLUSTER=current no other runherd may watch the namespace runherd-demo: both would act.
@@ -80,9 +82,11 @@ async def _play(given: argparse.Namespace, folder: Path) -> bool:
             print(json.dumps(ending.as_json(end), indent=2, ensure_ascii=False), flush=True)
             return
         ending.show(console, end)
-        ending.show_next(console, end, kept=given.keep)
+        ending.show_next(console, end, kept=keep)
 
-    return await play(Wish(given.cluster, given.keep, given.timeout), console, folder, told)
+    # What a person wants to look at in Jaeger has to stay; a script would wait for ever.
+    keep = given.keep or (given.jaeger and console.is_terminal and not given.json)
+    return await play(Wish(given.cluster, keep, given.jaeger, given.timeout), console, folder, told)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=KINDS,
         default=os.environ.get("CLUSTER") or FAKE,
         help="where to play; also the variable CLUSTER (default: fake)",
+    )
+    parser.add_argument(
+        "--jaeger",
+        action="store_true",
+        default=os.environ.get("JAEGER", "0") not in ("", "0"),
+        help="start a Jaeger and send the traces to it; also the variable JAEGER=1",
     )
     parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long the runs may take")
     shown = parser.add_mutually_exclusive_group()

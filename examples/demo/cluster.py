@@ -7,16 +7,18 @@ others, and the place where traces are received. Never: creates a run.
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from devcluster import programs
 from devcluster.fake import FakeCluster
 from devcluster.fake.cluster import Options
 from devcluster.fake.pod_worker import Timing
-from devcluster.otlp import OtlpSink
+from devcluster.jaeger import Jaeger, JaegerError
+from devcluster.otlp import OtlpSink, Span
 from devcluster.real.cluster import RealCluster
 from devcluster.real.errors import ClusterError
 from examples.demo.submit import Round
@@ -51,8 +53,10 @@ class Collector:
     """Where traces go."""
 
     endpoint: str
-    sink: OtlpSink | None
-    """None: to a collector that is not ours."""
+    spans: Callable[[str], Sequence[Span]] | None
+    """All of a trace that it has taken; None: a collector that is not ours, which can't be asked."""
+    page: Callable[[str], str] | None = None
+    """The address of a trace for people, if it has any."""
 
 
 @asynccontextmanager
@@ -97,14 +101,32 @@ async def _real(told: Callable[[str], None]) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def collector() -> AsyncIterator[Collector]:
-    """The collector that the environment names, else one of our own."""
+async def collector(told: Callable[[str], None], *, jaeger: bool) -> AsyncIterator[Collector]:
+    """A Jaeger of our own if it is asked for, else the collector that the environment names, else a sink."""
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), "")
-    if endpoint:
+    if jaeger:
+        async with _jaeger(told) as found:
+            yield Collector(found.otlp, found.spans, found.page)
+    elif endpoint:
         yield Collector(endpoint, None)
-        return
-    async with OtlpSink() as sink:
-        yield Collector(sink.url, sink)
+    else:
+        async with OtlpSink() as sink:
+            yield Collector(sink.url, sink.trace)
+
+
+@asynccontextmanager
+async def _jaeger(told: Callable[[str], None]) -> AsyncIterator[Jaeger]:
+    """Built first where it is missing, which takes minutes."""
+    try:
+        await asyncio.to_thread(programs.path, "jaeger", told)
+        found = Jaeger()
+        await asyncio.to_thread(found.start)
+    except (programs.BuildError, JaegerError) as error:
+        raise Trouble(str(error)) from error
+    try:
+        yield found
+    finally:
+        await asyncio.shield(asyncio.to_thread(found.__exit__))
 
 
 def stay_local(environ: MutableMapping[str, str]) -> None:

@@ -91,7 +91,7 @@ async def started(where: Place, api: ApiServer, to: Collector, log: Path) -> Asy
 def _environment(where: Place, namespace: str, to: Collector) -> dict[str, str]:
     """Ours, without settings that somebody made for another controller."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RUNHERD_")}
-    if to.sink is not None:
+    if to.spans is not None:
         kept = {name: value for name, value in kept.items() if not name.startswith("OTEL_")}
         kept["OTEL_EXPORTER_OTLP_ENDPOINT"] = to.endpoint
     for switch in ("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"):

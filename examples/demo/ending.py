@@ -10,6 +10,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from devcluster.otlp import Span
 from examples.demo import table, tree
 from examples.demo.board import Board
 from examples.demo.cluster import NAMESPACE, Collector, Place
@@ -30,6 +31,8 @@ class Ending:
     board: Board
     wrong: Mapping[str, Sequence[str]]
     seconds: float
+    spans: Sequence[Span] | None
+    """Of all traces; None if they went to a collector that is not ours."""
 
     @property
     def is_good(self) -> bool:
@@ -51,14 +54,25 @@ def _show_trace(console: Console, ending: Ending) -> None:
     seen = ending.board.runs.get(WITH_SUBAGENT)
     if seen is None:
         return
-    if ending.to.sink is None:
+    if ending.spans is None:
         said = f"\nTraces went to {ending.to.endpoint}; that of {WITH_SUBAGENT} is {seen.trace_id}."
         console.print(said, soft_wrap=True, highlight=False)
         return
-    root = tree.arrange(ending.to.sink.trace(seen.trace_id))
+    root = tree.arrange([span for span in ending.spans if span.trace_id == seen.trace_id])
     if root is not None:
         console.print(Text(f"\nThe trace of {WITH_SUBAGENT}: {seen.trace_id}", style="bold"))
         console.print(tree.draw(root))
+    _show_pages(console, ending)
+
+
+def _show_pages(console: Console, ending: Ending) -> None:
+    if (page := ending.to.page) is None:
+        return
+    console.print(Text("\nTraces in Jaeger", style="bold"))
+    for name, run in sorted(ending.board.runs.items()):
+        console.print(f"  {name:<22} {page(run.trace_id)}", soft_wrap=True, highlight=False)
+    said = "  Jaeger's module has no pages: /api/traces/ID instead of /trace/ID is the trace as JSON."
+    console.print(Text(said, style="dim"), soft_wrap=True)
 
 
 def _verdict(ending: Ending) -> Iterator[Text]:
@@ -69,7 +83,7 @@ def _verdict(ending: Ending) -> Iterator[Text]:
     yield Text("Not everything is as expected:", style="bold red")
     for run, faults in ending.wrong.items():
         yield from (Text(f"  {run}: {fault}", style="red") for fault in faults)
-    if ending.to.sink is None and not all(seen.trace_exported for seen in ending.board.runs.values()):
+    if ending.spans is None and not all(seen.trace_exported for seen in ending.board.runs.values()):
         yield Text(f"Is there a collector at {ending.to.endpoint} that takes OTLP over HTTP?", style="red")
 
 
@@ -112,13 +126,13 @@ def _looks(kubectl: str, where: Place | None) -> Iterator[str]:
 
 def as_json(ending: Ending) -> dict[str, Any]:
     """The same for scripts."""
-    sink = ending.to.sink
+    spans = ending.spans
     return {
         "ok": ending.is_good,
         "seconds": round(ending.seconds, 2),
         "cluster": ending.where.kind,
         "namespace": NAMESPACE,
-        "traces": {"endpoint": ending.to.endpoint, "spans": None if sink is None else len(sink.spans)},
+        "traces": {"endpoint": ending.to.endpoint, "spans": None if spans is None else len(spans)},
         "runs": [_run(ending, name) for name in ending.wrong],
     }
 
@@ -145,6 +159,7 @@ def _run(ending: Ending, name: str) -> dict[str, Any]:
         "reason": seen.reason,
         "been": [f"{phase}/{reason}" for phase, reason in ending.board.been(name)],
         "traceId": seen.trace_id,
+        "traceUrl": ending.to.page(seen.trace_id) if ending.to.page else None,
         "traceExported": seen.trace_exported,
         "result": dict(seen.result),
     }

@@ -7,7 +7,7 @@ Never: knows what a run should come to (`outcome`) or how it looks (`live`, `end
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from rich.console import Console
 
+from devcluster.otlp import Span
 from examples.demo import apiserver, cluster, controller, live, outcome, seen
 from examples.demo.apiserver import ApiServer
 from examples.demo.board import Board
@@ -33,6 +34,8 @@ class Wish:
 
     kind: str
     keep: bool = False
+    jaeger: bool = False
+    """Traces go to a Jaeger that is started for it."""
     seconds: float | None = None
     """None: as long as is usual for that kind of cluster."""
 
@@ -62,7 +65,10 @@ async def play(wish: Wish, console: Console, folder: Path, told: Callable[[Endin
 
 @asynccontextmanager
 async def _stage(wish: Wish, console: Console, folder: Path) -> AsyncIterator[Stage]:
-    async with cluster.place(wish.kind, folder, console.print) as where, cluster.collector() as to:
+    async with (
+        cluster.collector(console.print, jaeger=wish.jaeger) as to,
+        cluster.place(wish.kind, folder, console.print) as where,
+    ):
         console.print(f"{where.told}; the controller is starting ...", highlight=False, soft_wrap=True)
         api = await apiserver.connect(where.kubeconfig, cluster.NAMESPACE)
         submission = Submission(api, where.round)
@@ -88,9 +94,16 @@ async def _perform(stage: Stage, console: Console, seconds: float) -> Ending:
                 await _unless_failed(host.go_on(), _watch(stage, len(runs), board, show))
         except TimeoutError:
             pass  # what is missing then is told run by run
-    spans = stage.to.sink.spans if stage.to.sink else None
-    wrong = outcome.problems(board, spans)
-    return Ending(stage.where, stage.to, board, wrong, time.monotonic() - began)
+    took = time.monotonic() - began
+    spans = await asyncio.to_thread(_spans, stage.to, board)
+    return Ending(stage.where, stage.to, board, outcome.problems(board, spans), took, spans)
+
+
+def _spans(to: Collector, board: Board) -> Sequence[Span] | None:
+    """Those of all runs, as the collector has them; None if it can't be asked."""
+    if to.spans is None:
+        return None
+    return [span for run in board.runs.values() if run.trace_id for span in to.spans(run.trace_id)]
 
 
 async def _watch(stage: Stage, runs: int, board: Board, show: live.Show) -> None:

@@ -9,6 +9,7 @@ from devcluster.cli import main
 GO = """#!/bin/sh
 case $1 in
 env) echo go1.26.1; echo amd64; exit;;
+mod) echo "{\\"Dir\\": \\"${0%/*}\\"}"; exit;;
 install) program=$GOBIN/helm;;
 build) program=$4;;
 esac
@@ -41,6 +42,14 @@ def test_a_program_is_built_from_its_pinned_module_and_says_how_long_that_takes(
     assert "version.version=v4.3.1" in text
     assert told[0] == "building helm v4.3.1 (about 2 min, once) …"
     assert re.fullmatch(r"built helm v4\.3\.1 in \d+ s", told[1])
+
+
+def test_a_program_whose_module_replaces_others_is_built_inside_that_module(go):
+    text = programs.path("jaeger", lambda _: None).read_text()
+
+    assert str(go.parent) in text.splitlines()
+    assert "github.com/jaegertracing/jaeger/cmd/jaeger" in text.splitlines()
+    assert "version.latestVersion=v1.76.0" in text
 
 
 def test_a_built_program_needs_no_go_any_more(go):

@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
+from devcluster import programs
 from examples.demo.outcome import EXPECTED
 from examples.demo.submit import ROOT
 
@@ -106,3 +108,20 @@ def test_a_wrong_setting_is_named_without_a_traceback(environ, named, tmp_path):
     assert ran.returncode == 2
     assert named in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+def test_traces_can_go_to_a_jaeger_that_is_started_for_them_and_ends_with_the_demo(tmp_path):
+    programs.path("jaeger")
+    asked = environment(tmp_path, JAEGER="1")
+    played = subprocess.run(
+        [*COMMAND, "--json"], cwd=ROOT, env=asked, capture_output=True, timeout=900, check=False
+    )
+    report = json.loads(played.stdout)
+    assert {run["name"]: run["problems"] for run in report["runs"]} == {name: [] for name in EXPECTED}
+    (first, *_) = report["runs"]
+    assert first["traceUrl"].endswith(f"/trace/{first['traceId']}")
+    assert report["traces"]["spans"] > len(EXPECTED)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(first["traceUrl"], timeout=5)  # noqa: S310 — the demo's own http address
+    assert list(tmp_path.iterdir()) == []
