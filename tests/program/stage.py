@@ -104,7 +104,7 @@ class Stage:
                 "-m",
                 "controller",
                 cwd=ROOT,
-                env=self._environ() | self.settings | settings,
+                env=self.environ() | self.settings | settings,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -123,7 +123,7 @@ class Stage:
         lease = self.cluster.get("leases", NAMESPACE, LEASE)
         return lease["spec"].get("holderIdentity", "") if lease else ""
 
-    def _environ(self):
+    def environ(self):
         kept = {
             name: value
             for name, value in os.environ.items()
