@@ -79,6 +79,8 @@ class _Waiting:
     since: float
     due: float
     packed: bytes = b""
+    packs: bool = True
+    """It can be packed, as far as is known."""
     failures: int = 0
     sent: int = 0
     rejected: int = 0
@@ -90,9 +92,12 @@ class _Waiting:
         return len(self.packed) if self.tree is None else self.spans * SPAN_BYTES
 
     def pack(self) -> None:
-        """Takes much less room, and time to be read again. In the thread."""
-        if self.tree is not None:
+        """Takes much less room, and time to be read again. In the thread. What can't be packed stays."""
+        try:
             self.packed = zlib.compress(msgspec.msgpack.encode(self.tree), 1)
+        except (TypeError, ValueError, msgspec.MsgspecError):
+            self.packs = False
+        else:
             self.tree = None
 
     def unpacked(self) -> SpanTree:
@@ -217,7 +222,7 @@ class TraceExporter:
         """Whether there was one to pack: what has to wait for the collector."""
         if not self._troubles:
             return False
-        loose = next((trace for trace in self._traces.values() if trace.tree is not None), None)
+        loose = next((t for t in self._traces.values() if t.tree is not None and t.packs), None)
         if loose is not None:
             async with self._turn:
                 await self._thread.ask(loose.pack)
@@ -228,7 +233,7 @@ class TraceExporter:
             if (trace := self._traces.get(job_uid)) is None or self._stopped:
                 return
             began = self._clock()
-            answer: Answer = await self._thread.ask(lambda: _send(self._sender, trace))
+            answer: Answer = await self._thread.ask(lambda: _try(self._sender, trace))
             now = self._clock()
             if answer.accepted:
                 self._traces.pop(job_uid, None)
@@ -257,8 +262,16 @@ class TraceExporter:
         self._not_before = now + max(_backoff(self._troubles), answer.wait)
 
 
+def _try(sender: Sender, trace: _Waiting) -> Answer:
+    """In the thread. Whatever is wrong with one trace must not end the export of all others."""
+    try:
+        return _send(sender, trace)
+    except Exception as error:  # noqa: BLE001 — told as the trace's own fault, and tried again
+        return Answer(Verdict.UNENCODABLE, repr(error)[:200])
+
+
 def _send(sender: Sender, trace: _Waiting) -> Answer:
-    """In the thread. A batch that was taken is not sent again."""
+    """A batch that was taken is not sent again."""
     tree = trace.unpacked()
     order = (*tree.spans[1:], *tree.spans[:1])
     answer = Answer(Verdict.ACCEPTED)

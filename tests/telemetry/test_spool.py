@@ -1,13 +1,18 @@
 import asyncio
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 
+from controller.core.snapshot import Policy
+from controller.core.spans import tree as trees
 from controller.telemetry.answers import Answer, Verdict
-from controller.telemetry.spool import SPAN_BYTES, TraceExporter
+from controller.telemetry.spool import SPAN_BYTES, TraceExporter, _Waiting
 from controller.telemetry.traces import OtlpSender
 from devcluster.otlp import OtlpSink
+from tests.core.spans.test_settled import over
+from tests.core.spans.test_tree import OUTPUTS, RECORDED
 from tests.telemetry.test_traces import TRACE, make_tree
 
 DOWN = Answer(Verdict.UNREACHABLE, "connection refused")
@@ -230,6 +235,41 @@ async def test_what_waits_takes_little_room_and_is_sent_as_it_was():
     await outcomes.until(lambda: exporter.waiting == 0)
     running.cancel()
     assert {len(ids) for _, ids in collector.batches} == {512, 488}
+
+
+@pytest.mark.looptime
+async def test_what_cannot_be_packed_and_what_no_sender_expects_hold_up_nobody():
+    """Half of a surrogate pair: no text that can be encoded."""
+    outcomes, collector = Outcomes(), FakeCollector()
+    taken, odd = collector.send, make_tree(trace_id="ba" * 16)
+    odd = replace(odd, resource=(("service.name", "agent\ud83d"),))
+
+    def surprised(tree, spans):
+        if tree.trace_id == odd.trace_id:
+            raise UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed")
+        return taken(tree, spans)
+
+    collector.send = surprised
+    collector.down = DOWN
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("good", make_tree())
+    exporter.submit("odd", odd)
+    running = asyncio.ensure_future(exporter.run())
+    await asyncio.sleep(100)
+    collector.down = None
+    await outcomes.until(lambda: outcomes.given_up)
+    running.cancel()
+    assert (outcomes.accepted, outcomes.given_up) == (["good"], ["odd"])
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_a_packed_trace_of_a_recorded_run_is_the_same_trace(path):
+    lines = [(42 + n / 100, line) for n, line in enumerate(path.read_bytes().splitlines())]
+    tree = trees.build(*over(lines, output=OUTPUTS[path.parent.name]), Policy())
+    waiting = _Waiting("job", tree, len(tree.spans), since=0.0, due=0.0)
+    waiting.pack()
+    assert (waiting.tree, waiting.unpacked()) == (None, tree)
+    assert waiting.bytes < len(tree.spans) * SPAN_BYTES / 5
 
 
 def test_the_spool_is_bounded_and_a_job_waits_once():
