@@ -185,7 +185,7 @@ LOG_OUTCOMES: Final = (
 )
 """How one read of a log ended, as the log follower says it."""
 EXPORT_OUTCOMES: Final = ("accepted", "failed", "gave_up", "full")
-"""How one try of a trace ended; the last two are no tries: too old, no room."""
+"""How one try of a trace ended; the last two are no tries: too old or refused for good; no room."""
 RESOURCES: Final = ("jobs", "pods")
 RESTARTS: Final = (
     "list",

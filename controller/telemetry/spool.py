@@ -1,15 +1,14 @@
 """Traces that wait for the collector: bounded, each sent until it is accepted or given up.
 
 Owns the queue and its retries. A trace counts as accepted only after the collector has taken every batch of
-it. What it can't take keeps its place; while the collector itself is the trouble nothing else is tried, and
-what waits is kept packed. It decides nothing about runs and never changes a tree.
+it, and of the parts that were told before its end. What it can't take keeps its place; while the collector
+itself is the trouble nothing else is tried, and what waits is kept packed. What it will never take is given
+up. It decides nothing about runs and never changes a tree.
 """
 
 import asyncio
 import contextlib
-import queue
 import random
-import threading
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ import msgspec
 
 from controller.core.spantree import Span, SpanTree
 from controller.telemetry.answers import ABOUT_ITSELF, Answer, Verdict
+from controller.telemetry.call_thread import CallThread, Thread
 
 BATCH: Final = 512
 """Spans a request, unless the collector finds that too many."""
@@ -29,6 +29,8 @@ CAPACITY_BYTES: Final = 64 * 2**20
 """Of all that waits, by what it takes in memory."""
 SPAN_BYTES: Final = 1300
 """A span that is not packed, measured on recorded runs."""
+_NOTED_MOST: Final = 10_000
+"""Of so many Jobs something is remembered that happened to their traces."""
 _EARLY_SECONDS: Final = 0.001
 """What is due this soon is due: timers fire a little early, and waiting for less than they resolve spins."""
 
@@ -43,17 +45,6 @@ class Sender(Protocol):
     def shutdown(self) -> None:
         """Abort what is under way and close connections."""
         ...
-
-
-class Thread(Protocol):
-    """What makes the calls that block."""
-
-    async def ask(self, call: Callable[[], Any]) -> Any:
-        """What the call answers."""
-        ...
-
-    def end(self) -> None:
-        """Nothing more will be asked."""
 
 
 class Tried(NamedTuple):
@@ -78,6 +69,8 @@ class _Waiting:
     spans: int
     since: float
     due: float
+    last: bool = True
+    """With it the trace is whole: it has the root, and nothing comes after it."""
     packed: bytes = b""
     packs: bool = True
     """It can be packed, as far as is known."""
@@ -110,7 +103,8 @@ class _Waiting:
 class TraceExporter:
     """Sends one trace at a time, oldest first, its root last: a trace with a root is whole.
 
-    One that fails goes behind those that are due, so that a trace which the collector refuses holds up
+    Of a run that goes on at most one part waits: while it does, further spans stay where they are. One that
+    fails goes behind those that are due, so that a trace which the collector refuses holds up
     nobody. Everything but the requests themselves runs on the event loop.
     """
 
@@ -134,6 +128,13 @@ class TraceExporter:
         self._give_up_seconds = give_up_seconds
         self._clock = clock
         self._traces: dict[str, _Waiting] = {}
+        """By uid of the Job; parts by `_part_of` it. In the order in which they came."""
+        self._torn: dict[str, None] = {}
+        """Jobs of which a part was given up: what comes after it makes no whole trace."""
+        self._unheld: dict[str, float] = {}
+        """Since when there has been no room for the traces of these Jobs."""
+        self._works = False
+        """The collector has accepted something: what it refuses is refused for its own sake."""
         self._added = asyncio.Event()
         self._turn = asyncio.Lock()
         self._thread: Thread = thread or CallThread()
@@ -168,24 +169,53 @@ class TraceExporter:
         """
         if job_uid in self._traces:
             return True
-        if self._closed or self.waiting_bytes >= self._capacity_bytes:
+        now = self._clock()
+        if self._is_full() and now - self._unheld.get(job_uid, now) < self._give_up_seconds:
             self._observe(Tried("full", len(tree.spans)))
+            _note(self._unheld, job_uid, now)
+            return False
+        # One that has waited for room too long is taken in all the same, as too old to be sent.
+        since = self._unheld.pop(job_uid, now)
+        self._add(job_uid, _Waiting(job_uid, tree, len(tree.spans), since=since, due=now))
+        return True
+
+    def tell(self, job_uid: str, part: SpanTree) -> bool:
+        """Take spans of a run over that goes on, without its root. False: ask again later.
+
+        They are sent before anything else of that run.
+        """
+        if self._is_full() or job_uid in self._traces or _part_of(job_uid) in self._traces:
             return False
         now = self._clock()
-        self._traces[job_uid] = _Waiting(job_uid, tree, len(tree.spans), since=now, due=now)
-        self._added.set()
+        waiting = _Waiting(job_uid, part, len(part.spans), since=now, due=now, last=False)
+        self._add(_part_of(job_uid), waiting)
         return True
+
+    def _is_full(self) -> bool:
+        return self._closed or self.waiting_bytes >= self._capacity_bytes
+
+    def _add(self, key: str, waiting: _Waiting) -> None:
+        self._traces[key] = waiting
+        self._added.set()
+
+    def _next(self) -> tuple[str, _Waiting] | None:
+        """What is due first. A look at all: cheap at this capacity, and a cancelled try leaves no trace."""
+        ready = (
+            (key, trace)
+            for key, trace in self._traces.items()
+            if not (trace.last and _part_of(trace.job_uid) in self._traces)
+        )
+        return min(ready, key=lambda found: found[1].due, default=None)
 
     async def run(self) -> None:
         """Export what is submitted, until `drain`."""
         while not self._closed:
             self._added.clear()
             self._expire()
-            # A look at all of them: cheap at this capacity, and a cancelled try leaves nothing half done.
-            first = min(self._traces.values(), key=lambda trace: trace.due, default=None)
-            seconds = None if first is None else max(first.due, self._not_before) - self._clock()
+            first = self._next()
+            seconds = None if first is None else max(first[1].due, self._not_before) - self._clock()
             if first is not None and seconds is not None and seconds <= _EARLY_SECONDS:
-                await self._attempt(first.job_uid)
+                await self._attempt(first[0])
                 continue
             if await self._pack_one():
                 continue
@@ -202,8 +232,8 @@ class TraceExporter:
         self._added.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                for job_uid in list(self._traces):
-                    await self._attempt(job_uid)
+                for key in sorted(self._traces, key=lambda key: self._traces[key].last):
+                    await self._attempt(key)
                     if self._troubles:
                         break
         self._stopped = True
@@ -211,12 +241,21 @@ class TraceExporter:
         self._thread.end()
 
     def _expire(self) -> None:
-        """Give up what has waited too long, whether or not its turn has come."""
+        """Give up what has waited too long, whether or not its turn has come; parts wait for their end."""
         oldest_kept = self._clock() - self._give_up_seconds
-        for trace in [trace for trace in self._traces.values() if trace.since <= oldest_kept]:
-            del self._traces[trace.job_uid]
-            self._observe(Tried("gave_up", trace.spans, self._clock() - trace.since))
+        old = [key for key, trace in self._traces.items() if trace.last and trace.since <= oldest_kept]
+        for key in old:
+            self._traces.pop(_part_of(key), None)
+            self._give_up(key)
+
+    def _give_up(self, key: str) -> None:
+        trace = self._traces.pop(key)
+        self._observe(Tried("gave_up", trace.spans, self._clock() - trace.since))
+        if trace.last:
+            self._torn.pop(trace.job_uid, None)
             self._gave_up(trace.job_uid)
+        else:
+            _note(self._torn, trace.job_uid, None)
 
     async def _pack_one(self) -> bool:
         """Whether there was one to pack: what has to wait for the collector."""
@@ -228,22 +267,36 @@ class TraceExporter:
                 await self._thread.ask(loose.pack)
         return loose is not None
 
-    async def _attempt(self, job_uid: str) -> None:
+    async def _attempt(self, key: str) -> None:
         async with self._turn:
-            if (trace := self._traces.get(job_uid)) is None or self._stopped:
+            trace = self._traces.get(key)
+            if trace is None or self._stopped or (trace.last and _part_of(trace.job_uid) in self._traces):
                 return
             began = self._clock()
             answer: Answer = await self._thread.ask(lambda: _try(self._sender, trace))
             now = self._clock()
-            if answer.accepted:
-                self._traces.pop(job_uid, None)
-            else:
-                self._put_off(trace, answer, now)
             self._heed(answer, now)
             outcome = "accepted" if answer.accepted else "failed"
             self._observe(Tried(outcome, trace.spans, now - began, answer, trace.rejected))
-            if answer.accepted:
-                self._accepted(job_uid)
+            self._settle(key, trace, answer, now)
+
+    def _settle(self, key: str, trace: _Waiting, answer: Answer, now: float) -> None:
+        """What becomes of a trace that was tried."""
+        if answer.accepted:
+            self._traces.pop(key, None)
+            if trace.last:
+                is_whole = trace.job_uid not in self._torn
+                self._torn.pop(trace.job_uid, None)
+                (self._accepted if is_whole else self._gave_up)(trace.job_uid)
+        elif self._is_hopeless(trace, answer) and key in self._traces:
+            self._give_up(key)
+        else:
+            self._put_off(trace, answer, now)
+
+    def _is_hopeless(self, trace: _Waiting, answer: Answer) -> bool:
+        """It is the trace that is refused, not all that is sent there: a wrong address refuses everything."""
+        too_large = answer.verdict is Verdict.TOO_LARGE and trace.batch > 1
+        return self._works and answer.verdict in ABOUT_ITSELF and not too_large
 
     def _put_off(self, trace: _Waiting, answer: Answer, now: float) -> None:
         if answer.verdict is Verdict.TOO_LARGE and trace.batch > 1:
@@ -255,6 +308,7 @@ class TraceExporter:
 
     def _heed(self, answer: Answer, now: float) -> None:
         """A collector that is in trouble itself is asked now and then, whatever waits for it."""
+        self._works |= answer.accepted
         if answer.accepted or answer.verdict in ABOUT_ITSELF:
             self._troubles, self._not_before = 0, 0.0
             return
@@ -273,7 +327,7 @@ def _try(sender: Sender, trace: _Waiting) -> Answer:
 def _send(sender: Sender, trace: _Waiting) -> Answer:
     """A batch that was taken is not sent again."""
     tree = trace.unpacked()
-    order = (*tree.spans[1:], *tree.spans[:1])
+    order = (*tree.spans[1:], *tree.spans[:1]) if trace.last else tree.spans
     answer = Answer(Verdict.ACCEPTED)
     while trace.sent < len(order):
         batch = order[trace.sent : trace.sent + trace.batch]
@@ -285,58 +339,15 @@ def _send(sender: Sender, trace: _Waiting) -> Answer:
     return answer
 
 
-class CallThread:
-    """One thread that calls what it is given, one after the other.
-
-    The SDK's exporter blocks, and makes no promise about two exports at once. A thread for each trace would
-    hold the event loop up each time it starts. A daemon, not a pool's: a pool's threads are waited for when
-    the process ends, and a collector that hangs would hold that up for as long as the exporter's own timeout.
-    """
-
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._started = False
-
-    async def ask(self, call: Callable[[], Any]) -> Any:
-        """Waits for the thread, and lets the event loop go on meanwhile."""
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-
-        def tell(settle: Callable[[], None]) -> None:
-            if not answer.done():
-                settle()
-
-        def work() -> None:
-            try:
-                found = call()
-            except Exception as error:  # noqa: BLE001 — told to who asked, in whose stack it belongs
-                settle = _failing(answer, error)
-            else:
-                settle = _answering(answer, found)
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(tell, settle)
-
-        self._calls.put(work)
-        if not self._started:
-            self._started = True
-            threading.Thread(target=self._run, name="otlp", daemon=True).start()
-        return await answer
-
-    def end(self) -> None:
-        """Once what it is at has ended."""
-        self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
+def _part_of(job_uid: str) -> str:
+    return f"part of {job_uid}"
 
 
-def _answering(answer: asyncio.Future[Any], found: object) -> Callable[[], None]:
-    return lambda: answer.set_result(found)
-
-
-def _failing(answer: asyncio.Future[Any], error: Exception) -> Callable[[], None]:
-    return lambda: answer.set_exception(error)
+def _note(noted: dict[str, Any], job_uid: str, what: object) -> None:
+    """Remember it of this Job, if not yet; of those that are noted longest it is forgotten."""
+    noted.setdefault(job_uid, what)
+    while len(noted) > _NOTED_MOST:
+        del noted[next(iter(noted))]
 
 
 def _backoff(failures: int) -> float:
