@@ -254,6 +254,7 @@ class _Controller:
             if self._exporter:
                 exporter = self._exporter
                 metrics.exports.waiting_are(exporter.waiting, exporter.waiting_spans, exporter.waiting_bytes)
+                metrics.exports.held_are(parts.store.spans.held)
             for resource, seconds in self._silences().items():
                 metrics.cluster.watch_silent(resource, seconds)
             await asyncio.sleep(_GAUGES_EVERY_SECONDS)

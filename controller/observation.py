@@ -24,7 +24,7 @@ from controller.telemetry.spool import Tried
 
 _TOLD_OF: Final = (
     "admit", "queue", "reject", "attach", "relabel", "cancel", "stop", "stop-again", "result", "copy",
-    "trace", "retire",
+    "trace", "live", "retire",
 )  # fmt: skip
 """Purposes of patches that are worth a line in the log at INFO."""
 _SAID: Final = (Status.PHASE, Status.REASON, Status.STOP)

@@ -78,8 +78,10 @@ class Settings(BaseSettings):
     """How many logs are followed at once; those beyond it are read every few seconds."""
     workers: int = Field(8, ge=1, le=64)
     """How many slots are worked on at once."""
-    trace_mode: Literal["end", "off"] = "end"
-    """`end`: the whole trace when the run is over; `off`: none. Without an OTLP endpoint there is none."""
+    trace_mode: Literal["end", "live", "off"] = "end"
+    """`end`: the whole trace when the run is over; `live`: each span once it is final; `off`: none."""
+    trace_spans: int = Field(100000, ge=1000, le=10000000)
+    """How many spans of live runs are held in memory; beyond, runs that hold most are traced `live`."""
     trace_parent_mode: Literal["link", "parent"] = "link"
     """What the host's traceparent becomes: a link of a trace of its own, or the parent of the run's span."""
     trace_content: Literal["none", "tools"] = "none"
@@ -158,6 +160,9 @@ class Settings(BaseSettings):
             silent_after_seconds=self.silent_after_seconds,
             stall_stop_seconds=self.stall_stop_seconds,
             tracing=tracing,
+            trace_mode=self.trace_mode,
+            trace_content=self.trace_content,
+            trace_spans=self.trace_spans,
             trace_parent=self.trace_parent_mode,
             cluster_name=self.cluster_name,
             service_name=self.trace_service_name,

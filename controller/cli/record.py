@@ -56,6 +56,9 @@ class Records:
     async def trace(self, job: Job) -> SpanTree:
         """The trace as it was or would be sent; of a run that is not over, what is known of it so far."""
         pods = await self._pods(job)
+        # What was told live, and under which settings, is not asked here: all that is known is shown.
+        known = {name: text for name, text in job.status.items() if name != Status.TRACE_LIVE}
+        job = replace(job, status=known)
         run = Run(job, pods=tuple(pods), logs=tuple([await self._log(job, pod) for pod in pods]))
         if job.phase in TERMINAL:
             return tree.build(run, facts.decode(job.status.get(Status.FACTS, "")), self._policy)

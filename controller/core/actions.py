@@ -185,6 +185,14 @@ class ExportTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class TellSpans:
+    """Hand over these spans of a run that goes on: nothing can change them any more. Never the root."""
+
+    job_uid: str
+    part: SpanTree
+
+
+@dataclass(frozen=True, slots=True)
 class CloseVanished:
     """A run whose Job was deleted in mid-run is over: hand its trace over, if there is one; forget it."""
 
@@ -205,6 +213,7 @@ Action = (
     | ConfirmGone
     | FollowLog
     | ExportTrace
+    | TellSpans
     | CloseVanished
 )
 

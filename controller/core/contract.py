@@ -257,6 +257,8 @@ class Status:
     LOG_CURSOR = "log-cursor"
     TRACE_ID = "trace-id"
     TRACE_EXPORTED = "trace-exported"
+    TRACE_LIVE = "trace-live"
+    """Spans are told while the run goes on: since when, and in which manner (`spans.telling`)."""
     HOST_TTL = "host-ttl"
     TTL_SET = "ttl-set"
     """The TTL that we gave the Job: one that differs from it was set by somebody else."""

@@ -157,7 +157,7 @@ def restored(job: Job, pod_uid: str) -> AttemptLog | None:
     if (found := of(job, pod_uid)) is None:
         return None
     state = state_without_end(found.seen, gap=found.place.gap)
-    return AttemptLog(pod_uid, state, found.seen, place=found.place)
+    return AttemptLog(pod_uid, state, found.seen, place=found.place, resumed=True)
 
 
 def state_without_end(seen: AgentLog, *, gap: bool) -> LogState:

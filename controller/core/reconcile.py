@@ -27,6 +27,7 @@ from controller.core.rules import (
     reporting,
     retiring,
     stopping,
+    telling,
     tracing,
 )
 from controller.core.rules.merging import merge
@@ -59,6 +60,8 @@ RULES: Final[tuple[Rule, ...]] = (
     diagnosing.read_events,  # why a start is slow, and how long its images took, is asked of Events
     tracing.export,  # a concluded run's trace is handed over, once
     tracing.close_vanished,  # a run whose Job was deleted in mid-run is closed all the same
+    telling.go_live,  # a run whose spans are told while it goes on says so first
+    telling.tell,  # and tells them as they become final
     tracing.record,  # a trace that the collector accepted is written down
     keeping.release,  # what is safe in every way is kept for as long as its host, or the settings, say
     retiring.retire,  # a Job that never ran is collected all the same, when its time has come

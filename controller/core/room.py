@@ -36,6 +36,7 @@ _CAN_WAIT: Final = (
     Status.PROGRESS,
     Status.LAST_OUTPUT_AT,
     Status.MESSAGE,
+    Status.TRACE_LIVE,
     Status.MODEL,
     Status.POD,
     Status.LOG_CURSOR,

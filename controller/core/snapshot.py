@@ -147,6 +147,10 @@ class Run:
     """What Events have said, by uid of the pod or of the Job; who is not named has not been asked for."""
     unkept: Unkept | None = None
     cramped: Cramped | None = None
+    told: frozenset[str] = frozenset()
+    """Ids of the spans that this process has handed over while the run went on."""
+    crowded: bool = False
+    """It holds more spans than there is room for: they are to be told while it goes on."""
 
     def pods_read_since(self, mono: float) -> bool:
         """Whether what is known of the pods is certain for this monotonic second, not only cached."""
@@ -264,6 +268,11 @@ class Policy:
     settle_seconds: float = 5.0
     """How long a reason of the same phase must last before it is written (contract §2)."""
     tracing: bool = False
+    trace_mode: str = "end"
+    """`end` or `live`: spans of a run are told when it is over, or each as soon as it is final."""
+    trace_content: str = "none"
+    trace_spans: int = 100_000
+    """So many spans of all live runs together are held; those that hold most are told live beyond that."""
     trace_parent: str = "link"
     """`link` or `parent`: what the host's traceparent becomes."""
     cluster_name: str = ""

@@ -251,5 +251,7 @@ class AttemptLog:
 
     A stream never comes to an end while its container runs: `FollowLog.check` asks for such a read.
     """
+    resumed: bool = False
+    """What was said before some place is known from a checkpoint only: its single calls are gone."""
     place: Place | None = None
     """How far it has been read; None: not at all, or nobody can tell."""

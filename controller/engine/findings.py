@@ -2,7 +2,7 @@
 
 Owns the logs as far as they have been read, when pods were listed, whose objects are, what Events said, how
 pods that are gone were last seen (a kubelet removes a pod right after its last word), and what the API server
-found too large or would not keep. Kept until the run is settled.
+found too large or would not keep, which spans have been told. Kept until the run is settled.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from controller.core.room import AGAIN_SECONDS, LEVELS
 from controller.core.rules.concluding import STORE_SECONDS
 from controller.core.snapshot import Asked, Cramped, Heard, Ownership, Unkept
 from controller.core.transcript import AttemptLog, LogState
+from controller.engine.span_budget import SpanBudget
 
 _GONE_MOST: Final = 8
 """So many pods that are gone are remembered of a run; the facts on its Job know of older ones."""
@@ -55,14 +56,21 @@ class TooBig(NamedTuple):
     mono: float
 
 
-Finding = Found | EventsRead | NotKept | TooBig
+class Told(NamedTuple):
+    """These spans of the run have been handed over to the exporter."""
+
+    ids: tuple[str, ...]
+
+
+Finding = Found | EventsRead | NotKept | TooBig | Told
 """What may be found out about one run by asking for it."""
 
 
 class Findings:
     """By uid of the Job."""
 
-    def __init__(self) -> None:
+    def __init__(self, spans: int) -> None:
+        self.spans = SpanBudget(spans)
         self._logs: dict[str, dict[str, AttemptLog]] = {}
         self._read_at: dict[str, float] = {}
         self._owned: dict[str, dict[Owned, Asked]] = {}
@@ -77,6 +85,7 @@ class Findings:
         known = logs.get(log.pod_uid)
         if known is None or known.state is LogState.READING or log.restarts > known.restarts:
             logs[log.pod_uid] = log
+            self.spans.put_logs(job_uid, logs.values())
 
     def logs(self, job_uid: str) -> tuple[AttemptLog, ...]:
         """Those of all its pods."""
@@ -109,6 +118,9 @@ class Findings:
                 level = before.level if before and mono < before.at + AGAIN_SECONDS else 0
                 self._cramped[job_uid] = Cramped(min(level + 1, LEVELS), mono)
                 return level < LEVELS
+            case Told(ids):
+                self.spans.put_told(job_uid, ids)
+                return False
         return True
 
     def _hear(self, job_uid: str, read: EventsRead) -> None:
@@ -150,3 +162,4 @@ class Findings:
             found.pop(job_uid, None)
         for told in (self._unkept, self._cramped):
             told.pop(job_uid, None)
+        self.spans.forget(job_uid)

@@ -93,7 +93,7 @@ class Reader:
         self._told = asyncio.Event()
         self._said = AttemptLog(action.pod_uid, LogState.READING, self._fold.seen())
         self._said_at = float("-inf")
-        self._streaming = self._works = self._unsure = False
+        self._streaming = self._works = self._unsure = self._resumed = False
         self._read_at: float | None = None
         self._checked = float("-inf")
         self._alarm: tuple[asyncio.Timeout, Way] | None = None
@@ -132,7 +132,7 @@ class Reader:
             self._means.observer.log_failed(self._action, error)
             self._wish.ended = True
             # This fold is not to be trusted any more: what has been said of it stands.
-            self._fold = self._begin(self._said.seen)
+            self._fold, self._resumed = self._begin(self._said.seen), True
             self._say(LogState.TRUNCATED if self._said.seen.lines else LogState.MISSING)
         finally:
             self._means.turns.leave(self._wish)
@@ -250,7 +250,7 @@ class Reader:
 
     def _go_on(self, begun: Checkpoint) -> None:
         """Where an earlier process stopped."""
-        self._fold = self._begin(begun.seen)
+        self._fold, self._resumed = self._begin(begun.seen), True
         self._begun = None
 
     def _take(self, batch: tuple[Line, ...], *, streaming: bool) -> None:
@@ -336,6 +336,7 @@ class Reader:
             works=self._works,
             restarts=self._action.restarts,
             read_at=self._read_at,
+            resumed=self._resumed,
             place=self._log.place,
         )
         self._said_at = self._means.clock()

@@ -63,7 +63,10 @@ class Exporter(Protocol):
     """Where traces go."""
 
     def submit(self, job_uid: str, tree: SpanTree) -> bool:
-        """Take a trace over; False if there is no room just now."""
+        """Take a trace over, or what is left of it; False if there is no room just now."""
+
+    def tell(self, job_uid: str, part: SpanTree) -> bool:
+        """Take spans of a run over that goes on; False if there is no room for them just now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from controller.core import actions, ownership, pod_events
 from controller.core.actions import Action, Plan, Presence
 from controller.core.model import Job, Owned, Pod, Slot, Unreadable
 from controller.core.snapshot import Answer, Export, Ownership
-from controller.engine.findings import EventsRead, Found, NotKept, TooBig
+from controller.engine.findings import EventsRead, Found, NotKept, Told, TooBig
 from controller.engine.parts import Parts
 from controller.kube import errors
 from controller.kube.lease import LeaseLost
@@ -112,6 +112,8 @@ async def _act(parts: Parts, slot: Slot, action: Action) -> None:
             parts.follower.follow(action)
         case actions.ExportTrace():
             _export(parts, slot, action)
+        case actions.TellSpans():
+            _tell_spans(parts, action)
         case actions.CloseVanished():
             _close(parts, slot, action)
         case _:
@@ -368,6 +370,12 @@ def _export(parts: Parts, slot: Slot, action: actions.ExportTrace) -> None:
         parts.store.put_export(action.job_uid, Export.PENDING)
     else:
         parts.queue.add_after(slot, _EXPORTER_FULL_RETRY_SECONDS)
+
+
+def _tell_spans(parts: Parts, action: actions.TellSpans) -> None:
+    """What is not taken in now is asked for again with what has become final by then."""
+    if parts.exporter is not None and parts.exporter.tell(action.job_uid, action.part):
+        parts.store.put_finding(action.job_uid, Told(tuple(span.id for span in action.part.spans)))
 
 
 def _close(parts: Parts, slot: Slot, action: actions.CloseVanished) -> None:

@@ -53,7 +53,8 @@ class Store:
         self._since: dict[Slot, dict[str, float]] = {}
         self._exports: dict[str, Export] = {}
         self._doubts: set[str] = set()
-        self._findings = Findings()
+        self._findings = Findings(policy.trace_spans)
+        self.spans = self._findings.spans
 
     # ── What the watches and our own writes say ──────────────────────────────────────────────────
 
@@ -316,10 +317,8 @@ class Store:
         job = self._jobs.get(uid)
         pods = [self._pods[pod] for pod in self._pods_of.of(uid) or (uid,) if pod in self._pods]
         if self._holds(uid) or any(not pod.ended for pod in pods):
-            company = (
-                job.ids.company if job else next((pod.labels.company for pod in pods if pod.labels), None)
-            )
-            self.ledger.hold(uid, company)
+            of_pods = (pod.labels.company for pod in pods if pod.labels)
+            self.ledger.hold(uid, job.ids.company if job else next(of_pods, None))
         elif job is None:
             self.ledger.forget(uid)
         else:
@@ -350,6 +349,8 @@ class Store:
             attached=self._carriers.of(job_uid),
             unkept=self._findings.unkept(job_uid),
             cramped=self._findings.cramped(job_uid),
+            told=self._findings.spans.told(job_uid),
+            crowded=self._findings.spans.is_crowded(job_uid),
         )
 
     def _settle(self, job_uid: str) -> None:

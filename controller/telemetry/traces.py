@@ -51,12 +51,12 @@ def configured(environ: Mapping[str, str]) -> bool:
 def readable(tree: SpanTree, spans: Sequence[Span] | None = None) -> list[ReadableSpan]:
     """Spans of the tree, all if none are named, as the SDK's own values, in the same order.
 
-    The root's parent, if any, is somebody else's.
+    The parent of the root, the only SERVER, is somebody else's if it has one.
     """
     resource = Resource(dict(tree.resource), conventions.SCHEMA_CORE)
     trace_id = int(tree.trace_id, 16)
     return [
-        _readable(span, _context(trace_id, span.parent, is_remote=span is tree.spans[0]), resource)
+        _readable(span, _context(trace_id, span.parent, is_remote=span.kind is SpanKind.SERVER), resource)
         for span in (tree.spans if spans is None else spans)
     ]
 

@@ -77,6 +77,7 @@ def test_every_metric_that_is_shown_is_counted_and_nearly_every_one_is_shown():
         "runherd_log_lines_total",  # bytes tell more
         "runherd_trace_spans_total",
         "runherd_trace_spool_bytes",  # the spans are shown
+        "runherd_trace_held_spans",
         "runherd_trace_export_duration_seconds",
         "runherd_unreadable_objects_total",
         "runherd_events_total",

@@ -15,7 +15,7 @@ TYPOS = {
     "a variable's field that there is not": ({"extraEnv": [{"name": "A", "vale": "b"}]}, "vale"),
 }
 WRONG = {
-    "a word that is none of the known": ({"config": {"traceMode": "on"}}, "'end', 'off'"),
+    "a word that is none of the known": ({"config": {"traceMode": "on"}}, "'end', 'live', 'off'"),
     "YAML's off where a word is wanted": ("config: {traceMode: off}", "config/traceMode"),
     "a level in lower case": ({"config": {"logLevel": "info"}}, "'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
     "less than the least": ({"config": {"heartbeatSeconds": 4}}, "config/heartbeatSeconds"),

@@ -381,6 +381,7 @@ _WIDER_LIMITS = st.sampled_from([0, 0, 0, 2])
 _TURNS = st.sets(st.sampled_from([uid_of(f"run-{n}") for n in range(4)])).map(frozenset)
 _CAPACITIES = st.builds(Capacity, _TURNS, st.integers(0, 3), st.just({"": 1, "c-1": 2}))
 _ON_CONFLICT = st.sampled_from(["queue", "queue", "fail"])
+_TRACE_MODES = st.sampled_from(["end", "live"])
 _ASKED = st.sampled_from([0.0, 999.0, 1000.0])
 _HEAP = st.sets(st.sampled_from(sorted(_TEXT_OF)), max_size=6)
 _LIVE_PHASES = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.FINISHING, Phase.ATTACHED]
@@ -520,6 +521,7 @@ def policies(draw):
         company_concurrency=draw(_WIDER_LIMITS),
         cluster_concurrency=draw(_WIDER_LIMITS),
         tracing=draw(_EITHER),
+        trace_mode=draw(_TRACE_MODES),
         own_secrets=draw(_EITHER),
         on_conflict=draw(_ON_CONFLICT),
         unschedulable_timeout_seconds=draw(_UNSCHEDULABLE),

@@ -16,6 +16,7 @@ from controller.core.actions import (
     RefreshJob,
     StoreResult,
     TellJob,
+    TellSpans,
 )
 from controller.core.contract import (
     ANNOTATIONS_MAX,
@@ -129,7 +130,7 @@ def attends(action):
             return set(why.split("+")) <= {"attach", "relabel", "mirror", "copy", "reject"}
         case TellJob(reason=reason):
             return reason in ("Attached", "ResultRecorded", "Rejected", "OddInput")
-        case ExportTrace():
+        case ExportTrace() | TellSpans():
             return True
         case FollowLog(urgent=urgent):
             return urgent  # its run has just been stopped

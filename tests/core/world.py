@@ -17,6 +17,7 @@ from controller.core.actions import (
     ReadPods,
     ReadResult,
     RefreshJob,
+    TellSpans,
     answer_mark,
 )
 from controller.core.contract import TERMINAL, Keys, Status
@@ -164,6 +165,7 @@ _MADE = {
     OwnObject: _adopted,
     FollowLog: _followed,
     ExportTrace: lambda run, _action, _mono: replace(run, export=Export.PENDING),
+    TellSpans: lambda run, action, _mono: replace(run, told=run.told | {s.id for s in action.part.spans}),
     ReadEvents: _heard,
     ReadPods: lambda run, _action, mono: replace(run, pods_read_at=mono),
 }

@@ -73,6 +73,7 @@ def everything_happens(metrics):
     metrics.exports.failed("unreachable")
     metrics.exports.rejected(2)
     metrics.exports.waiting_are(5, 70, 9000)
+    metrics.exports.held_are(123)
     metrics.work.lease_is(held=True)
 
 
@@ -116,6 +117,7 @@ def test_what_happened_can_be_read_back():
         ("runherd_trace_spans_rejected_total",): 2,
         ("runherd_trace_spool_spans",): 70,
         ("runherd_trace_spool_bytes",): 9000,
+        ("runherd_trace_held_spans",): 123,
         ("runherd_odd_input_total", "paperclip.io/traceparent"): 1,
         ("runherd_unreadable_objects_total", "Job"): 1,
         ("runherd_events_total", "told"): 1,

@@ -6,7 +6,7 @@ from controller.core import facts
 from controller.core.actions import CloseVanished, ExportTrace, PatchJob, Plan, TellJob
 from controller.core.contract import TERMINAL, Phase, Reason, Status, keys_of, rfc3339
 from controller.core.model import Now
-from controller.core.rules import following
+from controller.core.rules import following, telling
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Export, Policy, Run, Snapshot
 from controller.core.spans import tree
@@ -24,7 +24,9 @@ def _export(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     if left > 0 and not _logs_are_read(run, policy):
         return Plan(look_again=left, marks=(mark,))
     known = facts.decode(run.job.status.get(Status.FACTS, ""))
-    return Plan((ExportTrace(run.job.uid, tree.build(run, known, policy)),), marks=(mark,))
+    return Plan(
+        (ExportTrace(run.job.uid, telling.untold(run, tree.build(run, known, policy))),), marks=(mark,)
+    )
 
 
 def _is_due(run: Run, policy: Policy) -> bool:
@@ -68,7 +70,8 @@ def _close(run: Run, now: Now, policy: Policy) -> Plan:
         Status.SINCE: rfc3339(now.wall),
     }
     closed = replace(run, job=replace(job, status={**job.status, **ended}))
-    tree_ = tree.build(closed, facts.gather(run), policy) if policy.tracing else None
+    built = tree.build(closed, facts.gather(run), policy) if policy.tracing else None
+    rest = telling.untold(run, built) if built else None
     said = "The Job was deleted before its run had ended: its result can't be kept."
     told = TellJob(job.namespace, job.name, job.uid, Reason.JOB_DELETED, said, warning=True)
-    return Plan((told, CloseVanished(job.uid, tree_)))
+    return Plan((told, CloseVanished(job.uid, rest)))

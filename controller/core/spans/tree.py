@@ -21,7 +21,7 @@ from controller.core import attachments, lifecycle, orphans
 from controller.core.contract import Phase, Status, instant
 from controller.core.model import Job
 from controller.core.snapshot import Attempt, Facts, Policy, Run
-from controller.core.spans import attempt_part, ids, run_part, step_part
+from controller.core.spans import attempt_part, ids, run_part, step_part, telling
 from controller.core.spans import conventions as names
 from controller.core.spans.attempt_part import Part, Story
 from controller.core.spans.shape import MAX_FRAME, MAX_SPANS, Attributes, attributes, fit, storable
@@ -49,14 +49,20 @@ def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
     if not attachments.was_attached(run.job) and (last := _finalizing(run.job, stories, root)) is not None:
         frame.append(last)
     shown = frame[: MAX_FRAME - 1]
-    tools = _tools(parts, shown)
+    tools = [] if _is_told_otherwise(run.job, policy) else _tools(stories, parts, shown)
     dropped = _dropped(stories, tools, len(frame) - len(shown))
     about = run_part.about(run.job, facts, stories) + dropped
-    return SpanTree(
-        trace_id=trace_id(run.job, policy),
-        resource=run_part.resource(run.job, policy),
-        spans=(replace(root, attributes=about), *shown, *tools),
-    )
+    if _is_told_otherwise(run.job, policy):
+        told = {span.id for part in parts for span in part.settled}
+        shown = [span for span in shown if span.id not in told]
+    spans = (replace(root, attributes=about), *shown, *tools)
+    version = telling.version(run.job, facts, stories)
+    return of(run.job, telling.renamed(spans, version) if version else spans, policy)
+
+
+def of(job: Job, spans: tuple[Span, ...], policy: Policy) -> SpanTree:
+    """These spans as a part of the run's trace."""
+    return SpanTree(trace_id(job, policy), run_part.resource(job, policy), spans)
 
 
 def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
@@ -64,7 +70,10 @@ def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
 
     Each is a span of `build`, then as now, as long as the log can be read whole and the facts keep its
     attempt. Never the root; ancestors may be missing. The same input gives the same spans, more input more.
+    Of a log that has lost its beginning no step is: an earlier process may have told it otherwise.
     """
+    if _is_told_otherwise(run.job, policy):
+        return ()
     stories = _stories(run, facts)
     root = _root_span(run, stories, policy)
     found: list[Span] = []
@@ -72,7 +81,7 @@ def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
     for story in stories:
         part = attempt_part.part(story, root)
         found += part.settled
-        for step in _steps(part) if story.placed else ():
+        for step in _steps(part) if story.placed and telling.is_whole(story.log) else ():
             room -= 1 + step.grows
             if step.final and room >= 0:
                 found.append(step.span)
@@ -204,10 +213,20 @@ def _finalizing(job: Job, stories: Sequence[Story], root: Span) -> Span | None:
     return fit(Span(span_id, root.id, "finalizing", SpanKind.INTERNAL, over, root.end), root)
 
 
-def _tools(parts: Sequence[Part], shown: Sequence[Span]) -> list[Span]:
+def _is_told_otherwise(job: Job, policy: Policy) -> bool:
+    """With other settings: what could be told while the run went on may be there, looking otherwise."""
+    return telling.is_live(job) and not telling.goes_on(job, policy)
+
+
+def _tools(stories: Sequence[Story], parts: Sequence[Part], shown: Sequence[Span]) -> list[Span]:
     """As many steps as there is room for, oldest first; a parent is never cut off from its child."""
-    found = (step.span for part in parts if part.invoked in shown for step in _steps(part))
-    return list(islice(found, MAX_STEPS))
+    placed = ((story, part) for story, part in zip(stories, parts, strict=True) if part.invoked in shown)
+    found = ((story, step) for story, part in placed for step in _steps(part))
+    return [
+        step.span
+        for story, step in islice(found, MAX_STEPS)
+        if telling.may_tell(story.job, story.log, final=step.final)
+    ]
 
 
 def _steps(part: Part) -> Iterator[Step]:

@@ -12,7 +12,7 @@ class ExportNumbers:
         self._exports = families.counter(
             "trace_exports",
             About(
-                "Tries to hand a trace to the collector. gave_up and full are no tries: too old, no room.",
+                "Tries to hand a trace over. gave_up and full are none: too old or refused, no room.",
                 "failed without accepted: the collector is down. gave_up: traces are lost.",
             ),
             labels.EXPORT,
@@ -53,6 +53,13 @@ class ExportNumbers:
                 "At 64 MiB no more are taken in: their Jobs wait, nothing is lost.",
             ),
         )
+        self._held = families.gauge(
+            "trace_held_spans",
+            About(
+                "Steps in the logs of live runs whose spans have not been handed over.",
+                "Above config.traceSpans the runs that hold most tell theirs while they go on.",
+            ),
+        )
 
     def tried(self, outcome: str, seconds: float, spans: int) -> None:
         """One try of a trace ended; see `labels.EXPORT_OUTCOMES`. Only real tries have a duration."""
@@ -69,6 +76,10 @@ class ExportNumbers:
     def rejected(self, spans: int) -> None:
         """So many spans were left out of what was accepted."""
         self._rejected.at().inc(spans)
+
+    def held_are(self, spans: int) -> None:
+        """So many spans of live runs have not been handed over yet."""
+        self._held.at().set(spans)
 
     def waiting_are(self, traces: int, spans: int, size: int) -> None:
         """So many traces wait, of so many spans, that take so many bytes of memory."""

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.core.agents.fold import fold_for
-from controller.core.contract import OUTPUT_CLAUDE, Phase, Reason
+from controller.core.contract import OUTPUT_CLAUDE, Phase, Reason, Status
 from controller.core.model import RunState, Wishes
 from controller.core.snapshot import Attempt, Facts, Policy, Pull, Run
+from controller.core.spans import telling
 from controller.core.spans import tree as trees
 from controller.core.transcript import AttemptLog, LogState
 from tests.core.spans.test_tree import OUTPUTS, POD, RECORDED, at, make_attempt, make_container, make_job
@@ -138,6 +139,25 @@ def test_what_is_told_early_is_in_the_whole_trace_as_it_was_told(lines, cut, end
     assert set(early) <= set(later_on) <= set(whole)
     assert whole[0] not in later_on
     assert len({span.id for span in early}) == len(early)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    LINES,
+    st.tuples(st.integers(0, 25), st.integers(0, 25)),
+    st.sampled_from([LogState.COMPLETE, LogState.TRUNCATED, LogState.MISSING]),
+    st.tuples(st.sampled_from(ENDS), st.sampled_from([Phase.SUCCEEDED, Phase.FAILED])),
+    st.booleans(),
+)
+def test_whatever_a_later_process_can_read_it_tells_no_span_otherwise(lines, cuts, state, end, resumed):
+    told, read = cuts
+    early = trees.settled(*live(lines[:told], pulls=PULLS), Policy())
+    run, known = over(lines if state is LogState.COMPLETE else lines[:read], *end)
+    log = replace(run.logs[0], state=state, resumed=resumed)
+    job = replace(run.job, status={**run.job.status, Status.TRACE_LIVE: telling.note(at(50), Policy())})
+    whole = trees.build(replace(run, job=job, logs=(log,)), known, Policy()).spans
+    by_id = {span.id: span for span in early}
+    assert [span for span in whole if by_id.get(span.id, span) != span] == []
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

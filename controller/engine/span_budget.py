@@ -1,0 +1,68 @@
+"""How many spans the live runs hold that nobody has been told of, and which of them hold too many.
+
+Counts what the logs tell of; it makes no spans and tells none. Beyond the limit the runs that hold most have
+to tell theirs while they go on, until what the others hold is within it: the same counts, the same runs.
+"""
+
+from collections.abc import Iterable
+
+from controller.core.transcript import AttemptLog
+
+
+class SpanBudget:
+    """By uid of the Job."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._made: dict[str, int] = {}
+        self._told: dict[str, frozenset[str]] = {}
+        self._crowded: set[str] = set()
+        self.held = 0
+        """By all runs together."""
+
+    def put_logs(self, job_uid: str, logs: Iterable[AttemptLog]) -> None:
+        """So much do the logs of a run tell of by now."""
+        self._set(job_uid, sum(len(log.seen.tools) + len(log.seen.chats) for log in logs))
+        if self.held > self._limit:
+            self._choose()
+
+    def put_told(self, job_uid: str, ids: Iterable[str]) -> None:
+        """These spans have been handed over."""
+        before = self._held(job_uid)
+        self._told[job_uid] = self.told(job_uid).union(ids)
+        self.held += self._held(job_uid) - before
+
+    def told(self, job_uid: str) -> frozenset[str]:
+        """Ids of the spans of a run that have been handed over."""
+        return self._told.get(job_uid, frozenset())
+
+    def is_crowded(self, job_uid: str) -> bool:
+        """Whether this run is to tell its spans while it goes on."""
+        return job_uid in self._crowded
+
+    def forget(self, job_uid: str) -> None:
+        """Nothing of it is held any more."""
+        self._set(job_uid, 0)
+        self._made.pop(job_uid, None)
+        self._told.pop(job_uid, None)
+        self._crowded.discard(job_uid)
+
+    def _set(self, job_uid: str, made: int) -> None:
+        before = self._held(job_uid)
+        self._made[job_uid] = made
+        self.held += self._held(job_uid) - before
+
+    def _held(self, job_uid: str) -> int:
+        return max(0, self._made.get(job_uid, 0) - len(self.told(job_uid)))
+
+    def _choose(self) -> None:
+        """Who is chosen once stays: what was begun can't be taken back."""
+        quiet = sorted(
+            (uid for uid in self._made if uid not in self._crowded), key=lambda uid: (-self._held(uid), uid)
+        )
+        left = sum(map(self._held, quiet))
+        for uid in quiet:
+            if left <= self._limit:
+                return
+            self._crowded.add(uid)
+            left -= self._held(uid)

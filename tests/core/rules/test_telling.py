@@ -1,0 +1,196 @@
+from dataclasses import replace
+
+import pytest
+
+from controller.core import facts
+from controller.core.actions import PatchJob, TellSpans
+from controller.core.contract import Status
+from controller.core.rules import telling, tracing
+from controller.core.snapshot import Facts
+from controller.core.spans import telling as tellings
+from controller.core.spans import tree
+from controller.core.transcript import LogState, ToolCall
+from tests.core.builders import (
+    KEYS,
+    PLACE,
+    TRACED,
+    at,
+    make_attempt,
+    make_ended_pod,
+    make_job,
+    make_log,
+    make_open_log,
+    make_pod,
+    make_run,
+    make_snapshot,
+    now,
+    stamp,
+    uid_of,
+)
+from tests.core.world import after
+
+LIVE = replace(TRACED, trace_mode="live")
+NOTE = {Status.TRACE_LIVE: tellings.note(at(50), LIVE)}
+FACTS = {Status.FACTS: facts.encode(Facts((make_attempt(),)))}
+DONE = {"phase": "Succeeded", "result": True, "over": "Complete"}
+
+
+def calls(count, *, ended=True):
+    return tuple(
+        ToolCall(f"t{n}", "Bash", "", at(45 + n), at(46 + n) if ended else None) for n in range(1, count + 1)
+    )
+
+
+def at_work(*, noted=True, told=(), tools=None, **log):
+    notes = {**FACTS, **(NOTE if noted else {})}
+    run = make_run(
+        make_job(phase="Running", notes=notes),
+        make_pod(),
+        logs=[make_open_log(**{"tools": tools or calls(2), "init_at": at(43), **log})],
+    )
+    return replace(run, told=frozenset(told))
+
+
+def names(plan):
+    return [span.name for action in plan.actions for span in action.part.spans]
+
+
+def test_a_run_says_that_its_spans_are_told_before_any_is():
+    run = at_work(noted=False)
+    seen = make_snapshot(run)
+    assert telling.tell(seen, now(), LIVE).actions == ()
+    (patch,) = telling.go_live(seen, now(50), LIVE).actions
+    assert isinstance(patch, PatchJob)
+    assert (patch.annotations, patch.version) == (
+        {KEYS.status(Status.TRACE_LIVE): NOTE[Status.TRACE_LIVE]},
+        "7",
+    )
+    assert NOTE[Status.TRACE_LIVE].startswith(stamp(50))
+
+
+@pytest.mark.parametrize(
+    ("run", "policy"),
+    [
+        pytest.param(at_work(noted=False), TRACED, id="the whole is told at the end"),
+        pytest.param(at_work(noted=False), replace(LIVE, tracing=False), id="there are no traces"),
+        pytest.param(at_work(), LIVE, id="it is noted"),
+        pytest.param(at_work(noted=False, lines=0), LIVE, id="the agent has not said a word"),
+        pytest.param(at_work(noted=False, headless=True), LIVE, id="its log has lost its beginning"),
+        pytest.param(make_run(make_job(**DONE), make_ended_pod(), logs=[make_log()]), LIVE, id="it is over"),
+    ],
+)
+def test_who_does_not_go_live(run, policy):
+    assert telling.go_live(make_snapshot(run), now(), policy).actions == ()
+
+
+def test_a_run_that_holds_too_many_spans_goes_live_in_any_mode():
+    run = replace(at_work(noted=False), crowded=True)
+    assert len(telling.go_live(make_snapshot(run), now(), TRACED).actions) == 1
+    assert names(telling.tell(make_snapshot(at_work()), now(), TRACED)) == [
+        "scheduling",
+        *["execute_tool Bash"] * 2,
+    ]
+
+
+def test_what_has_been_told_is_not_told_again_and_nothing_is_told_all_the_time():
+    seen, told = make_snapshot(at_work()), []
+    for second in range(100, 130):
+        plan = telling.tell(seen, now(second), LIVE)
+        told += names(plan)
+        seen = after(seen, plan, now(second))
+    assert told == ["scheduling", "execute_tool Bash", "execute_tool Bash"]
+    (run,) = seen.runs
+    more = replace(run, logs=at_work(tools=calls(3)).logs)
+    refused = 0
+    for second in range(130, 140):
+        plan = telling.tell(replace(seen, runs=(more,)), now(second), LIVE)
+        seen, refused = after(seen, plan, now(second)), refused + len(plan.actions)
+    assert refused == 2, "what finds no room is offered again every five seconds"
+
+
+def whole_of(run, policy=LIVE):
+    known = facts.decode(run.job.status.get(Status.FACTS, ""))
+    return tree.build(run, known, policy).spans
+
+
+def ended(*, told=(), **log):
+    job = make_job(**DONE, notes={**FACTS, **NOTE})
+    return replace(make_run(job, make_ended_pod(), logs=[make_log(**log)]), told=frozenset(told))
+
+
+def seen_with(tools):
+    return replace(make_log().seen, tools=tools, tool_calls=len(tools), init_at=at(43))
+
+
+def test_the_end_of_such_a_run_tells_the_rest_and_the_root():
+    run = ended(seen=seen_with(calls(2)))
+    whole = whole_of(run)
+    told = {span.id for span in whole if span.name in ("scheduling", "execute_tool Bash")}
+    (action,) = tracing.export(make_snapshot(replace(run, told=frozenset(told))), now(), LIVE).actions
+    assert [span.id for span in action.tree.spans] == [span.id for span in whole if span.id not in told]
+    assert action.tree.spans[0].name.startswith("RUN ")
+
+
+@pytest.mark.parametrize(
+    ("log", "steps"),
+    [
+        pytest.param({}, 2, id="read to its end: also what was cut off"),
+        pytest.param({"state": LogState.TRUNCATED}, 1, id="its end is missing: what is final"),
+        pytest.param({"resumed": True}, 0, id="its beginning is known from a checkpoint"),
+        pytest.param({"place": replace(PLACE, gap=True)}, 0, id="lines in between are missing"),
+    ],
+)
+def test_a_start_that_can_read_less_tells_nothing_that_may_have_been_told_otherwise(log, steps):
+    tools = (*calls(1), *calls(2, ended=False)[1:])
+    whole = whole_of(ended(seen=seen_with(tools), **log))
+    assert [span.name for span in whole].count("execute_tool Bash") == steps
+    assert dict(whole[0].attributes).get("agent.tool_calls.dropped", 0) == 2 - steps
+
+
+def test_under_other_settings_nothing_is_told_that_may_have_been_told_under_the_former():
+    other = replace(LIVE, service_name="elsewhere")
+    assert telling.tell(make_snapshot(at_work()), now(), other).actions == ()
+    same, changed = (whole_of(ended(seen=seen_with(calls(2))), policy) for policy in (LIVE, other))
+    early = {"scheduling", "execute_tool Bash"}
+    assert {span.name for span in same} - {span.name for span in changed} == early
+
+
+def recorded(state, lines, size):
+    text = f'{{"runId":"r","log":{{"state":"{state}","lines":{lines},"bytes":{size}}}}}'
+    return make_job(phase="Succeeded", over="Complete", notes={**FACTS, Status.RESULT: text})
+
+
+def concluded(log, said):
+    return make_run(recorded(*said), make_ended_pod(), logs=[log])
+
+
+def test_a_trace_of_a_log_that_has_become_less_is_another_telling_with_other_ids():
+    log = make_log()
+    full = "complete", log.seen.lines, log.seen.bytes
+    whole = whole_of(concluded(log, full), TRACED)
+    less = replace(log, state=LogState.TRUNCATED, seen=replace(log.seen, lines=log.seen.lines - 1))
+    gone = replace(log, state=LogState.MISSING, seen=replace(log.seen, lines=0))
+    retold = [whole_of(concluded(kept, full), TRACED) for kept in (less, gone)]
+    ids = [{span.id for span in spans} for spans in (whole, *retold)]
+    assert len(set.union(*ids)) == sum(map(len, ids))
+    assert whole[0].id == tree.build(make_run(recorded(*full)), Facts(), TRACED).spans[0].id
+    for spans in retold:
+        root, *others = spans
+        assert dict(root.attributes)["agent.log.state"] in ("truncated", "missing")
+        assert {span.parent for span in others} <= {span.id for span in spans}
+
+
+def test_the_same_telling_has_the_same_ids():
+    gone = make_log(state=LogState.MISSING)
+    said = "complete", 100, 1000
+    assert whole_of(concluded(gone, said), TRACED) == whole_of(concluded(gone, said), TRACED)
+
+
+def test_a_run_whose_job_is_deleted_while_its_spans_are_told_tells_the_rest():
+    (part,) = telling.tell(make_snapshot(at_work()), now(), LIVE).actions
+    assert isinstance(part, TellSpans)
+    told = {span.id for span in part.part.spans}
+    vanished = at_work(told=told)
+    _, closed = tracing.close_vanished(make_snapshot(vanished=(vanished,)), now(), LIVE).actions
+    assert told.isdisjoint(span.id for span in closed.tree.spans)
+    assert closed.job_uid == uid_of("run-1")
