@@ -74,7 +74,9 @@ class TraceRequest:
 class OtlpSink:
     """`async with OtlpSink() as sink:` listens on `sink.url`; failures are switched by plain attributes.
 
-    `fail_next` answers the next n requests with `fail_status`; `status` other than 200 answers all so.
+    `fail_next` answers the next n requests with `fail_status`; `status` other than 200 answers all so. Of
+    the next `lose_next` requests the spans are taken, and then the connection is cut instead of an answer.
+    Between `stop` and `start` nobody listens.
     """
 
     port: int = 0
@@ -82,6 +84,7 @@ class OtlpSink:
     status: int = 200
     fail_next: int = 0
     fail_status: int = 503
+    lose_next: int = 0
     retry_after: int | None = None
     spans: list[Span] = field(default_factory=list)
     requests: list[TraceRequest] = field(default_factory=list)
@@ -93,17 +96,26 @@ class OtlpSink:
         return f"http://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Listen; again on the same port after a `stop`."""
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/traces", self._export)
         self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = self._runner.addresses[0][1]
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def stop(self) -> None:
+        """Cut all connections; what was taken is kept."""
         if self._runner is not None:
             await self._runner.cleanup()
+            self._runner = None
 
     def trace(self, trace_id: str) -> list[Span]:
         """The spans of one trace, in the order they arrived."""
@@ -117,6 +129,9 @@ class OtlpSink:
             status, spans = 400, ()
         self.requests.append(TraceRequest(dict(request.headers), body, status, spans))
         self.spans.extend(spans)
+        if status == 200 and self.lose_next > 0 and request.transport is not None:
+            self.lose_next -= 1
+            request.transport.abort()
         return self._answer(status)
 
     def _next_status(self) -> int:
