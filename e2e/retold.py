@@ -8,8 +8,6 @@ import operator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-
 from controller.core import facts
 from controller.core.agents.fold import fold_for
 from controller.core.contract import Keys, Status
@@ -17,7 +15,7 @@ from controller.core.parse import Parser
 from controller.core.snapshot import Policy, Run
 from controller.core.spans import tree
 from controller.core.transcript import AttemptLog, LogState
-from controller.telemetry.traces import readable
+from controller.telemetry import otlp
 from devcluster.otlp import Span, decode_spans
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +27,7 @@ def spans(stage, name, policy):
     logs = [log_of(stage, pod, job.wishes.output) for pod in stage.pods(name)]
     run = Run(job, logs=tuple(log for log in logs if log.seen.lines))
     made = tree.build(run, facts.decode(job.status.get(Status.FACTS, "")), policy)
-    return by_id(decode_spans(encode_spans(readable(made)).SerializeToString()))
+    return by_id(decode_spans(otlp.request(made, made.spans)))
 
 
 def by_id(found):

@@ -1,13 +1,15 @@
-"""Span trees -> OTLP over HTTP: one request, one answer. The only file that imports opentelemetry.
+"""Spans to the collector, OTLP over HTTP: one request, one answer. The only file that imports opentelemetry.
 
 The SDK's own processors lose a batch on failure and say that all is well, so none of them is used. Neither is
-`Resource.create`, which adds a random id. Never keeps or changes a tree: the same tree is the same bytes,
-whoever sends it. What waits for the collector is in `spool`.
+its encoder (see `otlp`). Never keeps or changes a tree: the same tree is the same bytes, whoever sends it.
+What waits for the collector is in `spool`.
 
 The exporter itself reads the standard `OTEL_EXPORTER_OTLP_*` variables.
 """
 
+import gzip
 import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,25 +17,14 @@ import requests
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no stubs
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, TraceFlags
-from opentelemetry.trace import SpanKind as OtelKind
-from opentelemetry.trace.status import Status, StatusCode
 
-from controller import VERSION
-from controller.core.spans import conventions
-from controller.core.spantree import Span, SpanKind, SpanLink, SpanTree
+from controller.core.spantree import Span, SpanTree
+from controller.telemetry import otlp
 from controller.telemetry.answers import Answer, Verdict, of_status
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_KINDS: Final = {
-    SpanKind.INTERNAL: OtelKind.INTERNAL,
-    SpanKind.SERVER: OtelKind.SERVER,
-    SpanKind.CLIENT: OtelKind.CLIENT,
-}
-_SCOPE: Final = InstrumentationScope(conventions.SCOPE, VERSION, conventions.SCHEMA_GEN_AI)
+_PACKED: Final = {"gzip": lambda body: gzip.compress(body, mtime=0), "deflate": zlib.compress}
+"""By Content-Encoding, as OTEL_EXPORTER_OTLP_COMPRESSION asks for it."""
 
 # Without any handler Python prints warnings of libraries on stderr. What is to be shown is `app`'s business.
 logging.getLogger("opentelemetry").addHandler(logging.NullHandler())
@@ -48,24 +39,12 @@ def configured(environ: Mapping[str, str]) -> bool:
     return any(environ.get(name, "").strip() for name in _ENDPOINTS)
 
 
-def readable(tree: SpanTree, spans: Sequence[Span] | None = None) -> list[ReadableSpan]:
-    """Spans of the tree, all if none are named, as the SDK's own values, in the same order.
-
-    The parent of the root, the only SERVER, is somebody else's if it has one.
-    """
-    resource = Resource(dict(tree.resource), conventions.SCHEMA_CORE)
-    trace_id = int(tree.trace_id, 16)
-    return [
-        _readable(span, _context(trace_id, span.parent, is_remote=span.kind is SpanKind.SERVER), resource)
-        for span in (tree.spans if spans is None else spans)
-    ]
-
-
 class OtlpSender:
     """The SDK's exporter, and what the collector really said to it.
 
     The exporter calls every status below 400 a success, and follows a redirect, which turns a POST into a
-    GET: a page that asks for a password would have "accepted" traces. So the session remembers the answer.
+    GET: a page that asks for a password would have "accepted" traces. So the session remembers the answer. It
+    also has the body: the exporter is given no spans, because it would take most of the time to encode them.
     """
 
     def __init__(self, endpoint: str | None = None, timeout: float | None = None) -> None:
@@ -76,7 +55,8 @@ class OtlpSender:
         """These spans of the tree in one request, tried again within OTEL_EXPORTER_OTLP_TIMEOUT."""
         self._session.last = None
         try:
-            self._exporter.export(readable(tree, spans))
+            self._session.body = otlp.request(tree, spans)
+            self._exporter.export(())
         except Exception as error:  # noqa: BLE001 — one odd trace must not end the export of all others
             return Answer(Verdict.UNENCODABLE, repr(error)[:200])
         return _answer(self._session.last)
@@ -87,16 +67,18 @@ class OtlpSender:
 
 
 class _Session(requests.Session):
-    """Remembers how the last request ended. Follows no redirect."""
+    """Sends the body that it was given, and remembers how that ended. Follows no redirect."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.body = b""
         self.last: requests.Response | requests.RequestException | None = None
 
     def request(self, *arguments: Any, **more: Any) -> requests.Response:
         """As in the library, which has no smaller place for this."""
+        packed = _PACKED.get(more["headers"].get("Content-Encoding", ""), bytes)(self.body)
         try:
-            self.last = super().request(*arguments, **{**more, "allow_redirects": False})
+            self.last = super().request(*arguments, **{**more, "data": packed, "allow_redirects": False})
         except requests.RequestException as error:
             self.last = error
             raise
@@ -141,30 +123,3 @@ def _words(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"[:200]
-
-
-def _readable(span: Span, parent: SpanContext, resource: Resource) -> ReadableSpan:
-    status = Status() if span.error is None else Status(StatusCode.ERROR, span.error or None)
-    return ReadableSpan(
-        name=span.name,
-        context=_context(parent.trace_id, span.id),
-        parent=parent if span.parent else None,
-        resource=resource,
-        attributes=dict(span.attributes),
-        events=[Event(event.name, dict(event.attributes), event.at) for event in span.events],
-        links=[_link(link) for link in span.links],
-        kind=_KINDS[span.kind],
-        status=status,
-        start_time=span.start,
-        end_time=span.end,
-        instrumentation_scope=_SCOPE,
-    )
-
-
-def _link(link: SpanLink) -> Link:
-    return Link(_context(int(link.trace_id, 16), link.span_id, is_remote=True), dict(link.attributes))
-
-
-def _context(trace_id: int, span_id: str, *, is_remote: bool = False) -> SpanContext:
-    flags = TraceFlags(TraceFlags.SAMPLED)
-    return SpanContext(trace_id, int(span_id or "0", 16), is_remote=is_remote, trace_flags=flags)

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 
 from controller.core.spans import conventions
 from controller.core.spantree import Span, SpanEvent, SpanKind, SpanLink, SpanTree
-from controller.telemetry import traces
+from controller.telemetry import otlp
 from controller.telemetry.answers import Answer, Verdict
 from controller.telemetry.traces import OtlpSender, configured
 from devcluster.otlp import OtlpSink, decode_spans
@@ -48,7 +51,8 @@ def make_tree(spans=3, trace_id=TRACE):
 
 
 def encoded():
-    return encode_spans(traces.readable(make_tree())).SerializeToString()
+    tree = make_tree()
+    return otlp.request(tree, tree.spans)
 
 
 async def send(url, tree=None, seconds=2.0):
@@ -204,8 +208,9 @@ async def test_a_tree_that_cannot_be_encoded_is_told_and_nothing_is_sent():
 def test_only_the_parent_of_an_adopted_root_is_remote():
     tree = make_tree(spans=2)
     adopted = replace(tree, spans=(replace(tree.spans[0], parent="cd" * 8), tree.spans[1]))
-    assert [span.parent.is_remote for span in traces.readable(adopted)] == [True, False]
-    assert traces.readable(tree)[0].parent is None
+    message = ExportTraceServiceRequest.FromString(otlp.request(adopted, adopted.spans))
+    spans = message.resource_spans[0].scope_spans[0].spans
+    assert [bool(span.flags & SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) for span in spans] == [True, False]
 
 
 def test_another_process_encodes_the_same_bytes():
@@ -242,7 +247,7 @@ def test_tracing_is_on_where_a_collector_is_named(environ, want):
 
 
 def test_resource_and_spans_say_which_conventions_they_follow():
-    (of_resource,) = encode_spans(traces.readable(make_tree())).resource_spans
+    (of_resource,) = ExportTraceServiceRequest.FromString(encoded()).resource_spans
     (of_scope,) = of_resource.scope_spans
     assert (of_resource.schema_url, of_scope.schema_url) == (
         "https://opentelemetry.io/schemas/1.44.0",
