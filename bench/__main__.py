@@ -10,7 +10,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import events, folds, latency, machine, memory, plans, report, streams, traces
+from bench import events, exports, folds, latency, machine, memory, plans, report, streams, traces
 from bench.figure import FULL, QUICK, Figure, Progress, Size
 
 Measure = Callable[[Size, Progress], list[Figure]]
@@ -21,6 +21,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "plans": plans.measure,
     "folds": folds.measure,
     "traces": traces.measure,
+    "exports": exports.measure,
     "latency": latency.measure,
 }
 _HELP: Final = """\
@@ -32,6 +33,7 @@ measures:
   events    watch events decoded and stored, in memory        memory    of a tracked run
   streams   the same over a socket                            folds     log lines folded
   plans     reconcile() on slots of several kinds             traces    spans built and encoded
+  exports   CPU of a run with its trace and without, bytes of a trace
   latency   event to annotation, how soon the next in line starts, cost of a run, bursts
 
 examples:

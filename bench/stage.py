@@ -45,8 +45,8 @@ async def play(rate: float, steady: int, burst: int) -> None:
             cluster.create("namespaces", {"metadata": {"name": NAMESPACE}})
             config = cluster.write_kubeconfig(Path(folder) / "kubeconfig")
             commits = Commits(cluster)
-            async with _controller(config, Path(folder) / "log") as process:
-                await cluster.wait(lambda: _is_led(cluster), _START_SECONDS)
+            async with controller(config, Path(folder) / "log") as process:
+                await cluster.wait(lambda: is_led(cluster), _START_SECONDS)
                 await _steady(cluster, commits, "warm", WARM_RUNS, rate)
                 _say({"url": cluster.url})
                 _say(await _measured(cluster, commits, process.pid, steady, rate))
@@ -55,9 +55,11 @@ async def play(rate: float, steady: int, burst: int) -> None:
 
 
 @asynccontextmanager
-async def _controller(config: Path, log: Path) -> AsyncGenerator[asyncio.subprocess.Process, None]:
-    """A controller, ended with the block. One that fails leaves its last words on our stderr."""
-    settings = {"KUBECONFIG": str(config), "RUNHERD_PROBE_PORT": "0", "RUNHERD_LOG_LEVEL": "WARNING"}
+async def controller(
+    config: Path, log: Path, **more: str
+) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+    """A controller with these settings, ended with the block. One that fails leaves its last words."""
+    settings = {"KUBECONFIG": str(config), "RUNHERD_PROBE_PORT": "0", "RUNHERD_LOG_LEVEL": "WARNING", **more}
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "controller", cwd=processes.ROOT,
@@ -74,7 +76,8 @@ async def _controller(config: Path, log: Path) -> AsyncGenerator[asyncio.subproc
             await asyncio.wait_for(process.wait(), _STOP_SECONDS)
 
 
-def _is_led(cluster: FakeCluster) -> bool:
+def is_led(cluster: FakeCluster) -> bool:
+    """A controller holds the lease."""
     return any(lease.get("spec", {}).get("holderIdentity") for lease in cluster.list("leases"))
 
 
@@ -89,12 +92,12 @@ async def _measured(
     cluster: FakeCluster, commits: Commits, pid: int, runs: int, rate: float
 ) -> dict[str, Any]:
     await asyncio.sleep(_SETTLE_SECONDS)
-    cpu, patches, calls = _cpu_ms(pid), _calls(cluster, "jobs", "patch"), _calls(cluster)
+    cpu, patches, calls = cpu_ms(pid), _calls(cluster, "jobs", "patch"), _calls(cluster)
     uids = await _steady(cluster, commits, "steady", runs, rate)
     await asyncio.sleep(_SETTLE_SECONDS)
     return {
         **{name: commits.milliseconds(uids, *steps) for name, steps in _LATENCIES.items()},
-        "cpu_ms": (_cpu_ms(pid) - cpu) / runs,
+        "cpu_ms": (cpu_ms(pid) - cpu) / runs,
         "patches": (_calls(cluster, "jobs", "patch") - patches) / runs,
         "calls": (_calls(cluster) - calls) / runs,
     }
@@ -116,9 +119,9 @@ async def _bursts(cluster: FakeCluster, commits: Commits, pid: int, runs: int) -
     """Pods are not started meanwhile: this machine is too small for so many at once."""
     cluster.faults.paused = ("scheduler",)
     await asyncio.sleep(_SETTLE_SECONDS)
-    cpu = _cpu_ms(pid)
+    cpu = cpu_ms(pid)
     rates = [await _burst(cluster, commits, f"burst-{number}", runs) for number in range(BURSTS)]
-    return {"admissions": median(rates), "cpu_ms": (_cpu_ms(pid) - cpu) / (BURSTS * runs)}
+    return {"admissions": median(rates), "cpu_ms": (cpu_ms(pid) - cpu) / (BURSTS * runs)}
 
 
 async def _burst(cluster: FakeCluster, commits: Commits, prefix: str, runs: int) -> float:
@@ -140,7 +143,7 @@ def _calls(cluster: FakeCluster, resource: str = "", verb: str = "") -> int:
     )
 
 
-def _cpu_ms(pid: int) -> float:
+def cpu_ms(pid: int) -> float:
     """What that process has used so far; not a number where the system does not tell it this way."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()

@@ -15,8 +15,8 @@ WORK_SECONDS: Final = 1.0
 _SCRIPT: Final = 'printf "%s\\n" "$1"; sleep "$2"; printf "%s\\n" "$3"'
 
 
-def manifest(name: str, agent: str = "") -> JSON:
-    """A suspended Job of that agent, or of one of its own."""
+def manifest(name: str, agent: str = "", command: list[str] | None = None) -> JSON:
+    """A suspended Job of that agent, or of one of its own. `command`: what the agent does instead."""
     labels = {
         KEYS.agent_id: f"agent-{agent or name}",
         KEYS.run_id: f"run-{name}",
@@ -27,7 +27,7 @@ def manifest(name: str, agent: str = "") -> JSON:
         "name": "claude",
         "image": "busybox:1.36",
         "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", _SCRIPT, "agent", first, str(WORK_SECONDS), last],
+        "command": command or ["sh", "-c", _SCRIPT, "agent", first, str(WORK_SECONDS), last],
     }
     spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 2, "containers": [container]}
     return {
@@ -40,18 +40,20 @@ def manifest(name: str, agent: str = "") -> JSON:
     }
 
 
-def submit(cluster: FakeCluster, name: str, agent: str = "") -> str:
+def submit(cluster: FakeCluster, name: str, agent: str = "", command: list[str] | None = None) -> str:
     """One run; the uid of its Job."""
-    return str(cluster.create("jobs", manifest(name, agent))["metadata"]["uid"])
+    return str(cluster.create("jobs", manifest(name, agent, command))["metadata"]["uid"])
 
 
-async def submit_steadily(cluster: FakeCluster, prefix: str, runs: int, rate: float) -> list[str]:
+async def submit_steadily(
+    cluster: FakeCluster, prefix: str, runs: int, rate: float, command: list[str] | None = None
+) -> list[str]:
     """So many runs a second; the uids of their Jobs."""
     loop = asyncio.get_running_loop()
     began, uids = loop.time(), []
     for number in range(runs):
         await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
-        uids.append(submit(cluster, f"{prefix}-{number}"))
+        uids.append(submit(cluster, f"{prefix}-{number}", command=command))
     return uids
 
 

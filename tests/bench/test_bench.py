@@ -26,7 +26,7 @@ TINY = Size(
     steady=2,
     burst=3,
 )
-SLOW = {"latency"}
+SLOW = {"latency", "exports"}
 
 
 def silent(_what):
