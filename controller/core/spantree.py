@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 Attribute = str | int | float | bool | tuple[str, ...]
 
 
@@ -14,8 +16,7 @@ class SpanKind(StrEnum):
     CLIENT = "client"
 
 
-@dataclass(frozen=True, slots=True)
-class SpanEvent:
+class SpanEvent(msgspec.Struct, frozen=True):
     """A moment inside a span."""
 
     name: str
@@ -23,8 +24,7 @@ class SpanEvent:
     attributes: tuple[tuple[str, Attribute], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SpanLink:
+class SpanLink(msgspec.Struct, frozen=True):
     """A reference to a span of another trace. Ids in hex."""
 
     trace_id: str
@@ -32,8 +32,7 @@ class SpanLink:
     attributes: tuple[tuple[str, Attribute], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """One finished span. Ids in hex: 16 digits; `parent` empty for a root without a remote parent."""
 
     id: str

@@ -73,6 +73,13 @@ class _Session(requests.Session):
         super().__init__()
         self.body = b""
         self.last: requests.Response | requests.RequestException | None = None
+        self._environment: Any = None
+
+    def merge_environment_settings(self, *arguments: Any) -> Any:
+        """Proxies and certificates. There is one address, so the environment is asked for it once."""
+        if self._environment is None:
+            self._environment = super().merge_environment_settings(*arguments)
+        return self._environment
 
     def request(self, *arguments: Any, **more: Any) -> requests.Response:
         """As in the library, which has no smaller place for this."""

@@ -6,6 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import msgspec
 import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -207,7 +208,7 @@ async def test_a_tree_that_cannot_be_encoded_is_told_and_nothing_is_sent():
 
 def test_only_the_parent_of_an_adopted_root_is_remote():
     tree = make_tree(spans=2)
-    adopted = replace(tree, spans=(replace(tree.spans[0], parent="cd" * 8), tree.spans[1]))
+    adopted = replace(tree, spans=(msgspec.structs.replace(tree.spans[0], parent="cd" * 8), tree.spans[1]))
     message = ExportTraceServiceRequest.FromString(otlp.request(adopted, adopted.spans))
     spans = message.resource_spans[0].scope_spans[0].spans
     assert [bool(span.flags & SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) for span in spans] == [True, False]

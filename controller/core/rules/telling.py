@@ -19,7 +19,9 @@ from controller.core.spans import telling, tree
 from controller.core.spantree import SpanTree
 
 EVERY_SECONDS: Final = 5.0
-"""How often the spans of a run are looked for: it takes time in proportion to all of them."""
+"""How often spans of a run are looked for that could be told."""
+_SLOWER_AT: Final = 500
+"""From so many on that have been told it is half as often, and again at each doubling: all are looked at."""
 
 
 def go_live(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -60,11 +62,14 @@ def _goes_on(run: Run, policy: Policy) -> bool:
 
 def _tell(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     """Once in a while. Not all runs at the same time."""
-    turn = (now.mono + zlib.crc32(run.job.uid.encode()) % 1000 / 1000 * EVERY_SECONDS) // EVERY_SECONDS
-    mark = f"tell:{run.job.uid}:{int(turn)}"
+    every = EVERY_SECONDS * 2 ** (len(run.told) // _SLOWER_AT).bit_length()
+    shifted = now.mono + zlib.crc32(run.job.uid.encode()) % 1000 / 1000 * every
+    turn, left = shifted // every, every - shifted % every
+    mark = f"tell:{run.job.uid}:{every:g}:{int(turn)}"
     if seen.first_seen(mark, now) < now.mono:
-        return Plan(marks=(mark,))
+        return Plan(marks=(mark,), look_again=left)
     known = facts.decode(run.job.status.get(Status.FACTS, ""))
-    final = (span for span in tree.settled(run, known, policy) if span.id not in run.told)
-    part = tree.of(run.job, tuple(final), policy)
-    return Plan((TellSpans(run.job.uid, part),) if part.spans else (), marks=(mark,))
+    part = tree.of(run.job, tree.settled(run, known, policy), policy)
+    if not part.spans:
+        return Plan(marks=(mark,))
+    return Plan((TellSpans(run.job.uid, part),), marks=(mark,), look_again=left)

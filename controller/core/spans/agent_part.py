@@ -11,8 +11,10 @@ No prompt, no tool input, no output: names, counts and times only.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from controller.core.spans import conventions as names
 from controller.core.spans import ids

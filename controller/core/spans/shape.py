@@ -4,9 +4,10 @@ Owns the limits of a trace. It knows nothing about runs.
 """
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
+
+from msgspec.structs import replace
 
 from controller.core import redaction
 from controller.core.contract import clip
@@ -31,8 +32,20 @@ Attributes = tuple[tuple[str, Attribute], ...]
 
 def attributes(*pairs: Pair) -> Attributes:
     """The pairs that have a value, each cut to what OTLP and backends hold. None, "" and () are unknown."""
-    fitted = ((key, _fitted(value)) for key, value in pairs)
-    return tuple((key, value) for key, value in fitted if value is not None and value not in ("", ()))
+    found: list[tuple[str, Attribute]] = []
+    for key, value in pairs:
+        if value is None or value in ("", ()):
+            continue
+        kind = type(value)
+        if kind is str:
+            fitted: Attribute | None = short(value)
+        elif kind is int and -_INT_MAX <= value <= _INT_MAX:  # type: ignore[operator]  # it is an int
+            fitted = value
+        else:
+            fitted = _fitted(value)
+        if fitted is not None and fitted not in ("", ()):
+            found.append((key, fitted))
+    return tuple(found)
 
 
 def name(text: str) -> str:
@@ -54,7 +67,7 @@ def _fitted(value: Attribute | None) -> Attribute | None:
         case bool() | None:
             return value
         case str():
-            return short(str(value))
+            return short(value)
         case int():
             return max(-_INT_MAX, min(value, _INT_MAX))
         case float():

@@ -15,7 +15,7 @@ only if the settings ask for it.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -28,14 +28,24 @@ from controller.core.transcript import Chat, LogState, ToolCall
 _MCP: Final = re.compile(r"mcp__(.+?)__.+")
 
 
-class Step(NamedTuple):
-    """One span of what the agent did."""
+class Step:
+    """One span of what the agent did, made when it is asked for: whoever knows its id may not need it."""
 
-    span: Span
-    final: bool
-    """Nothing that the log may still say changes it."""
-    grows: bool = False
-    """It may turn out to have started a subagent, whose span then comes next."""
+    def __init__(self, span_id: str, make: Callable[[], Span], *, final: bool, grows: bool = False) -> None:
+        self.id = span_id
+        self.final = final
+        """Nothing that the log may still say changes it."""
+        self.grows = grows
+        """It may turn out to have started a subagent, whose span then comes next."""
+        self._make = make
+        self._span: Span | None = None
+
+    @property
+    def span(self) -> Span:
+        """The same each time."""
+        if self._span is None:
+            self._span = self._make()
+        return self._span
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +58,27 @@ class _Closing:
 
 
 class _Home(NamedTuple):
-    """The span that holds what is done on behalf of one tool call."""
+    """The step whose span holds what is done on behalf of one tool call."""
 
-    span: Span
+    step: Step
     settled: bool
     """It stays this span, and what is inside it by now stays inside."""
 
 
 def steps(sitting: Sitting, invoked: Span) -> Iterator[Step]:
     """Every call inside `invoked`, with what its subagent did; parents before their children."""
-    homes = _Homes(_Home(invoked, sitting.seen.init_at is not None))
+    top = Step(invoked.id, lambda: invoked, final=False)
+    homes = _Homes(_Home(top, sitting.seen.init_at is not None))
     closing = _closing(sitting, invoked)
     chats = iter(sitting.seen.chats)
     chat = next(chats, None)
     for number, call in enumerate(sitting.seen.tools):
         while chat is not None and chat.calls_before <= number:
-            yield _chat(sitting, chat, homes.of(chat.parent))
+            yield _asked(sitting, chat, homes.of(chat.parent))
             chat = next(chats, None)
         yield from _called(sitting, call, closing, homes)
     while chat is not None:
-        yield _chat(sitting, chat, homes.of(chat.parent))
+        yield _asked(sitting, chat, homes.of(chat.parent))
         chat = next(chats, None)
 
 
@@ -97,19 +108,38 @@ class _Homes:
 def _called(sitting: Sitting, call: ToolCall, closing: _Closing, homes: _Homes) -> Iterator[Step]:
     parent, (role, key) = homes.of(call.parent), homes.role(call.id)
     over = call.ended_at is not None
-    span = fit(_tool(sitting.id(role, key), call, closing), parent.span)
-    yield Step(span, over and parent.settled, grows=not over and not call.subagent)
-    homes.put(call.id, _Home(span, parent.settled and over))
+    span_id = sitting.id(role, key)
+    tool = Step(
+        span_id,
+        lambda: fit(_tool(span_id, call, closing), parent.step.span),
+        final=over and parent.settled,
+        grows=not over and not call.subagent,
+    )
+    yield tool
+    homes.put(call.id, _Home(tool, parent.settled and over))
     if call.subagent:
-        within = fit(_subagent(sitting.id(f"sub{role}", key), call, span), span)
-        yield Step(within, over and parent.settled)
+        within = _within(sitting.id(f"sub{role}", key), call, tool)
+        yield within
         homes.put(call.id, _Home(within, parent.settled))
 
 
-def _chat(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
+def _within(span_id: str, call: ToolCall, tool: Step) -> Step:
+    return Step(span_id, lambda: fit(_subagent(span_id, call, tool.span), tool.span), final=tool.final)
+
+
+def _asked(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
+    span_id = sitting.id("chat", chat.id)
+    return Step(
+        span_id,
+        lambda: fit(_chat(span_id, sitting, chat), parent.step.span),
+        final=parent.settled and not chat.under_way,
+    )
+
+
+def _chat(span_id: str, sitting: Sitting, chat: Chat) -> Span:
     model = name(chat.model)
-    span = Span(
-        id=sitting.id("chat", chat.id),
+    return Span(
+        id=span_id,
         parent="",
         name=f"chat {model}".rstrip(),
         kind=SpanKind.CLIENT,
@@ -132,7 +162,6 @@ def _chat(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
         ),
         error="" if chat.error else None,
     )
-    return Step(fit(span, parent.span), parent.settled and not chat.under_way)
 
 
 def _closing(sitting: Sitting, invoked: Span) -> _Closing:

@@ -6,11 +6,11 @@ that is not certain a span is left out, or has another id. Looks at values only,
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from controller.core import attachments, lifecycle
 from controller.core.contract import Status, rfc3339, sha256

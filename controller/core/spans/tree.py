@@ -13,9 +13,10 @@ at any time, which is what makes a second export harmless. It looks at no pods o
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final
+
+from msgspec.structs import replace
 
 from controller.core import attachments, lifecycle, orphans
 from controller.core.contract import Phase, Status, instant
@@ -69,7 +70,8 @@ def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
     """Those spans of a run, live or over, that nothing can change any more: no log line, no fact, no status.
 
     Each is a span of `build`, then as now, as long as the log can be read whole and the facts keep its
-    attempt. Never the root; ancestors may be missing. The same input gives the same spans, more input more.
+    attempt. Never the root; ancestors may be missing. The same input gives the same spans, more input more;
+    those that have been told are left out, and take hardly any time.
     Of a log that has lost its beginning no step is: an earlier process may have told it otherwise.
     """
     if _is_told_otherwise(run.job, policy):
@@ -80,10 +82,10 @@ def settled(run: Run, facts: Facts, policy: Policy) -> tuple[Span, ...]:
     room = MAX_STEPS
     for story in stories:
         part = attempt_part.part(story, root)
-        found += part.settled
+        found += (span for span in part.settled if span.id not in run.told)
         for step in _steps(part) if story.placed and telling.is_whole(story.log) else ():
             room -= 1 + step.grows
-            if step.final and room >= 0:
+            if step.final and room >= 0 and step.id not in run.told:
                 found.append(step.span)
         if story.log is None or story.log.state is not LogState.COMPLETE:
             room = 0  # how much it leaves to later ones is not known yet

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -106,6 +107,36 @@ def test_what_has_been_told_is_not_told_again_and_nothing_is_told_all_the_time()
         plan = telling.tell(replace(seen, runs=(more,)), now(second), LIVE)
         seen, refused = after(seen, plan, now(second)), refused + len(plan.actions)
     assert refused == 2, "what finds no room is offered again every five seconds"
+
+
+def looks(run, seconds):
+    """At which of these seconds the spans of the run are looked at; each look finds that there are some."""
+    seen, found = make_snapshot(run), []
+    for second in seconds:
+        plan = telling.tell(seen, now(second), LIVE)
+        found += [second] if plan.actions else []
+        seen = replace(seen, since={mark: seen.since.get(mark, now(second).mono) for mark in plan.marks})
+    return found
+
+
+def test_who_has_told_much_is_looked_at_less_often():
+    few, many = (
+        looks(at_work(told=[f"{n:016x}" for n in range(told)]), range(1000, 1400)) for told in (499, 2000)
+    )
+    assert {later - earlier for earlier, later in pairwise(few[1:])} == {5}
+    assert {later - earlier for earlier, later in pairwise(many[1:])} == {40}
+
+
+def test_what_became_final_since_is_looked_for_even_if_the_agent_falls_silent():
+    seen = make_snapshot(at_work())
+    told = telling.tell(seen, now(100), LIVE)
+    assert 0 < told.look_again <= telling.EVERY_SECONDS
+    seen = after(seen, told, now(100))
+    at_once = telling.tell(seen, now(100.1), LIVE)
+    assert at_once.actions == ()
+    assert at_once.look_again == pytest.approx(told.look_again - 0.1)
+    later = telling.tell(after(seen, at_once, now(100.1)), now(100 + told.look_again), LIVE)
+    assert (later.actions, later.look_again) == ((), None), "and not again, if there is nothing"
 
 
 def whole_of(run, policy=LIVE):
