@@ -77,8 +77,11 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def scraping(folder, target, labels, rules=None):
-    """A Prometheus that scrapes `target` (host:port), with these labels; `rules`: groups to evaluate."""
+async def scraping(folder, target, labels, rules=None, way=None):
+    """A Prometheus that scrapes `target` (host:port), with these labels; `rules`: groups to evaluate.
+
+    `way`: how the target is reached, as in a scrape config, if not by plain HTTP at /metrics.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -87,7 +90,7 @@ async def scraping(folder, target, labels, rules=None):
         "global": {"scrape_interval": SCRAPED_EVERY, "evaluation_interval": SCRAPED_EVERY},
         "rule_files": [str(folder / "rules.yaml")],
         "scrape_configs": [
-            {"job_name": "runherd", "static_configs": [{"targets": [target], "labels": labels}]}
+            {"job_name": "runherd", "static_configs": [{"targets": [target], "labels": labels}]} | (way or {})
         ],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
