@@ -89,9 +89,11 @@ def test_a_real_prometheus_has_numbers_for_all_that_dashboard_and_alerts_ask(
 
     async def look():
         async with scraping(tmp_path, target, LABELS, groups(), way) as prometheus:
-            await prometheus.until("count_over_time(runherd_lease_held[1m]) > 1")
+            await prometheus.until("runherd_lease_held == 1 and count_over_time(runherd_lease_held[1m]) > 1")
             await asyncio.to_thread(play, stage)
             await prometheus.until('runherd_runs{phase="Queued", reason="AgentBusy"} > 0')
+            await prometheus.until(f"sum(increase(runherd_runs_finished_total[5m])) > {len(OVER) - 1}")
+            await prometheus.until("sum(increase(runherd_tool_calls_total[5m])) > 0")
             await prometheus.until("runherd_traces_waiting == 0")
             return await ask(prometheus), (await prometheus.get("rules"))["groups"]
 
