@@ -9,11 +9,13 @@ import json
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from controller import VERSION, settings
-from controller.cli import outline, terminal
+from controller.cli import outline, page, terminal
 from controller.cli.record import NotFoundError, Records
 from controller.core.contract import TERMINAL
 from controller.core.model import Job
@@ -28,6 +30,7 @@ _EXAMPLES: Final = """\
 examples:
   runherd trace fix-the-build-7 -n agents        by the name of its Job
   runherd trace 3f1c0e5a-...                     by its run id, Job's uid or trace id, in all namespaces
+  runherd trace run-7 --html run-7.html          a page for a browser: waterfall, costs, tools, errors
   runherd trace run-7 --json | jq '.spans[] | select(.error != null) | .name'
 
 RUNHERD_LABEL_DOMAIN, RUNHERD_TRACE_SERVICE_NAME and RUNHERD_CLUSTER_NAME have to be the controller's.
@@ -46,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(f"these settings are wrong:\n{error}", 2)
     except (NotFoundError, errors.KubeError) as error:
         return _failed(str(error), 1)
+    except OSError as error:
+        return _failed(f"can't write the page: {error}", 1)
     except KeyboardInterrupt:
         return 130
 
@@ -63,12 +68,23 @@ async def _show(given: argparse.Namespace, chosen: settings.Settings) -> int:
         tree = await records.trace(job)
     finally:
         await kube.aclose()
+    live = job.phase not in TERMINAL
     if given.json:
-        said = {"live": job.phase not in TERMINAL, "phase": job.phase} | outline.document(tree)
+        said = {"live": live, "phase": job.phase} | outline.document(tree)
         sys.stdout.write(json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+    elif given.html:
+        _write(given.html, page.page(tree, live=live, drawn=time.time_ns()))
     else:
         sys.stdout.writelines(f"{line}\n" for line in _drawn(job, tree))
     return 0
+
+
+def _write(where: str, text: str) -> None:
+    if where == "-":
+        sys.stdout.write(text)
+        return
+    Path(where).write_text(text, "utf-8", errors="replace")
+    sys.stderr.write(f"wrote {where}: open it in a browser\n")
 
 
 def _drawn(job: Job, tree: SpanTree) -> Iterator[str]:
@@ -96,7 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     trace.add_argument("run", metavar="RUN", help="the name or uid of its Job, its run id, or its trace id")
     trace.add_argument("-n", "--namespace", default="", help="where its Job is (default: anywhere)")
-    trace.add_argument("--json", action="store_true", help="for scripts: the spans, with all that they say")
+    form = trace.add_mutually_exclusive_group()
+    form.add_argument(
+        "--html", metavar="FILE", help="write a page for a browser, whole in itself (-: stdout)"
+    )
+    form.add_argument("--json", action="store_true", help="for scripts: the spans, with all that they say")
     return parser
 
 

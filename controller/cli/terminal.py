@@ -6,10 +6,10 @@ Whatever a name contains, a line is one line: what is not printable was taken ou
 from collections.abc import Iterator
 from typing import Final
 
+from controller.cli.figures import duration, said
 from controller.cli.outline import Row, rows
-from controller.core.contract import SECOND
 from controller.core.spans import conventions as names
-from controller.core.spantree import Attribute, Span, SpanTree
+from controller.core.spantree import Span, SpanTree
 
 WIDTH_LEAST: Final = 80
 _NAME_MOST: Final = 52
@@ -34,7 +34,7 @@ def draw(tree: SpanTree, width: int, *, colour: bool) -> Iterator[str]:
     for row in found:
         name = _cut(_label(row), room)
         paints = (_RED, _RED) if row.span.error is not None else ("", _BLUE)
-        text = f"{name:<{room}} {_duration(row.span):>{_TOOK}} {_cut(_said(row.span), _SAID):<{_SAID}}"
+        text = f"{name:<{room}} {_duration(row.span):>{_TOOK}} {_cut(said(row.span), _SAID):<{_SAID}}"
         bar = _bar(row.span, root, bars)
         both = (_painted(paint, part, colour) for paint, part in zip(paints, (text, bar), strict=True))
         yield " ".join(both).rstrip()
@@ -46,11 +46,11 @@ def heading(tree: SpanTree) -> Iterator[str]:
     of = dict(tree.resource)
     stands = "/".join(str(root[key]) for key in (names.RUN_PHASE, names.RUN_REASON) if key in root)
     yield f"{tree.spans[0].name} · {of.get(names.NAMESPACE_NAME)}/{of.get(names.JOB_NAME)} · {stands}"
-    said = [f"trace {tree.trace_id}"]
+    told = [f"trace {tree.trace_id}"]
     for key, words in _TOLD:
         if key in root:
-            said.append(words.format(root[key]))
-    yield " · ".join(said)
+            told.append(words.format(root[key]))
+    yield " · ".join(told)
     for link in tree.spans[0].links:
         kind = dict(link.attributes).get(names.LINK_KIND, "of somebody else")
         yield f"linked to trace {link.trace_id} ({kind})"
@@ -77,25 +77,6 @@ def _label(row: Row) -> str:
     return f"{above}{'├── ' if row.guides[-1] else '└── '}{name}"
 
 
-def _said(span: Span) -> str:
-    """What matters most of a span: what went wrong, what it cost, what it read and wrote."""
-    about = dict(span.attributes)
-    if span.error is not None:
-        return str(about.get(names.ERROR_TYPE, "") or span.error)
-    if names.COST_USD in about:
-        return f"${about[names.COST_USD]:.4f}"
-    if names.USAGE_INPUT in about:
-        read, written = about[names.USAGE_INPUT], about.get(names.USAGE_OUTPUT)
-        return f"{_count(read)} in" + ("" if written is None else f", {_count(written)} out")
-    return str(about.get(names.NODE_NAME, ""))
-
-
-def _count(number: Attribute) -> str:
-    if not isinstance(number, int) or number < 10_000:
-        return str(number)
-    return f"{number / 1000:.0f}k" if number < 10_000_000 else f"{number / 1_000_000:.0f}M"
-
-
 def _bar(span: Span, root: Span, width: int) -> str:
     """At least a sliver, so that even what took no time can be seen; in eighths of a character."""
     whole = max(1, root.end - root.start)
@@ -106,14 +87,7 @@ def _bar(span: Span, root: Span, width: int) -> str:
 
 
 def _duration(span: Span) -> str:
-    took = span.end - span.start
-    if took < SECOND:
-        return f"{took // 1_000_000} ms"
-    seconds = took / SECOND
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} m {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} m"
+    return duration(span.end - span.start)
 
 
 def _cut(text: str, room: int) -> str:

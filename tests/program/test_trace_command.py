@@ -56,6 +56,22 @@ async def test_a_run_is_found_by_each_of_its_names_and_drawn(world):
     assert "execute_tool Agent" in text
 
 
+async def test_a_run_is_written_as_a_page(world, tmp_path):
+    world.submit(make_run("one", replay(runs.SUBAGENT)))
+    await world.lead()
+    await world.published("one")
+    file = tmp_path / "one.html"
+    code, out, err = await call(world, "trace", "one", "--html", str(file))
+    assert (code, out, err) == (0, "", f"wrote {file}: open it in a browser\n")
+    text = file.read_text()
+    assert all(f'id="s-{span.span_id}"' in text for span in world.spans("one"))
+    assert (await call(world, "trace", "one", "--html", "-"))[1].startswith("<!DOCTYPE html>")
+    code, out, err = await call(world, "trace", "one", "--html", str(tmp_path / "none" / "one.html"))
+    assert (code, out) == (1, "")
+    assert "can't write the page" in err
+    assert "Traceback" not in err
+
+
 async def test_a_run_that_is_not_over_is_shown_as_far_as_it_is_known_and_no_failure(world):
     world.submit(make_run("one", replay(runs.SUBAGENT, seconds=0.5)))
     await world.lead()
