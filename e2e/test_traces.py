@@ -3,9 +3,9 @@
 import json
 import random
 import time
+from dataclasses import replace
 
 import pytest
-from msgspec.structs import replace
 
 from controller.core.contract import Status
 from devcluster.jaeger import Jaeger
