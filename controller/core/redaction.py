@@ -126,6 +126,10 @@ _SHAPES: Final = tuple(
     )
 )
 """What shows by itself that it is one."""
+_WORD: Final = re.compile(r"[\w-]{1,256}+", re.ASCII)
+"""Nothing that has a name or a place before it, only a shape."""
+_BEGINNINGS: Final = re.compile("|".join(sorted({re.escape(prefix[:4]) for prefix, _ in _SHAPES})))
+"""Where a shape may begin. Most words are ids, and have none."""
 _BASIC: Final = r"(?=[A-Za-z0-9+/]{0,512}?(?:[0-9+=]|[A-Z]{2}))[A-Za-z0-9+/]{12,}+={0,2}"
 """A name and a password in base64: `"auth"` of Docker, `_auth` of npm."""
 _BASICS: Final = (
@@ -163,6 +167,8 @@ _OPTION_MAX: Final = 40
 
 def hidden(text: str) -> str:
     """`text` with HIDDEN in place of every value that looks like a credential."""
+    if _WORD.fullmatch(text) and not _BEGINNINGS.search(text):
+        return text
     text = without_keys(text)
     parts: list[str] = []
     at = 0

@@ -16,7 +16,7 @@ class SpanKind(StrEnum):
     CLIENT = "client"
 
 
-class SpanEvent(msgspec.Struct, frozen=True):
+class SpanEvent(msgspec.Struct, frozen=True, gc=False):
     """A moment inside a span."""
 
     name: str
@@ -24,7 +24,7 @@ class SpanEvent(msgspec.Struct, frozen=True):
     attributes: tuple[tuple[str, Attribute], ...] = ()
 
 
-class SpanLink(msgspec.Struct, frozen=True):
+class SpanLink(msgspec.Struct, frozen=True, gc=False):
     """A reference to a span of another trace. Ids in hex."""
 
     trace_id: str
@@ -32,7 +32,7 @@ class SpanLink(msgspec.Struct, frozen=True):
     attributes: tuple[tuple[str, Attribute], ...] = ()
 
 
-class Span(msgspec.Struct, frozen=True):
+class Span(msgspec.Struct, frozen=True, gc=False):
     """One finished span. Ids in hex: 16 digits; `parent` empty for a root without a remote parent."""
 
     id: str

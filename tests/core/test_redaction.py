@@ -205,6 +205,19 @@ MARKERS = ["-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"]
 PIECES = st.sampled_from([*SHAPES, *NAMED, *STARTS, *MARKERS, *"\"'\\- \n:@ßİ"])
 
 
+WORDS = st.lists(
+    st.sampled_from([*SHAPES, "toolu_", "sk", "-", "key", "token", "A" * 20])
+    | st.from_regex(r"[\w-]{1,30}", fullmatch=True),
+    min_size=1,
+    max_size=4,
+).map("".join)
+
+
+@given(WORDS)
+def test_a_word_that_stands_alone_is_seen_as_it_is_among_others(word):
+    assert redaction.hidden(word) == redaction.hidden(f" {word}")[1:]
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PIECES, min_size=1, max_size=6).map("".join))
 def test_a_long_text_takes_its_length_and_no_more(piece):
