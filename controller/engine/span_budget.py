@@ -19,18 +19,19 @@ class SpanBudget:
         self._crowded: set[str] = set()
         self.held = 0
         """By all runs together."""
+        self._quiet = 0
+        """By those that keep theirs until their end."""
 
     def put_logs(self, job_uid: str, logs: Iterable[AttemptLog]) -> None:
         """So much do the logs of a run tell of by now."""
-        self._set(job_uid, sum(len(log.seen.tools) + len(log.seen.chats) for log in logs))
-        if self.held > self._limit:
+        made = sum(len(log.seen.tools) + len(log.seen.chats) for log in logs)
+        self._change(job_uid, made, self.told(job_uid))
+        if self._quiet > self._limit:
             self._choose()
 
     def put_told(self, job_uid: str, ids: Iterable[str]) -> None:
         """These spans have been handed over."""
-        before = self._held(job_uid)
-        self._told[job_uid] = self.told(job_uid).union(ids)
-        self.held += self._held(job_uid) - before
+        self._change(job_uid, self._made.get(job_uid, 0), self.told(job_uid).union(ids))
 
     def told(self, job_uid: str) -> frozenset[str]:
         """Ids of the spans of a run that have been handed over."""
@@ -42,15 +43,16 @@ class SpanBudget:
 
     def forget(self, job_uid: str) -> None:
         """Nothing of it is held any more."""
-        self._set(job_uid, 0)
-        self._made.pop(job_uid, None)
-        self._told.pop(job_uid, None)
+        self._change(job_uid, 0, frozenset())
+        del self._made[job_uid], self._told[job_uid]
         self._crowded.discard(job_uid)
 
-    def _set(self, job_uid: str, made: int) -> None:
+    def _change(self, job_uid: str, made: int, told: frozenset[str]) -> None:
         before = self._held(job_uid)
-        self._made[job_uid] = made
-        self.held += self._held(job_uid) - before
+        self._made[job_uid], self._told[job_uid] = made, told
+        more = self._held(job_uid) - before
+        self.held += more
+        self._quiet += 0 if job_uid in self._crowded else more
 
     def _held(self, job_uid: str) -> int:
         return max(0, self._made.get(job_uid, 0) - len(self.told(job_uid)))
@@ -60,9 +62,8 @@ class SpanBudget:
         quiet = sorted(
             (uid for uid in self._made if uid not in self._crowded), key=lambda uid: (-self._held(uid), uid)
         )
-        left = sum(map(self._held, quiet))
         for uid in quiet:
-            if left <= self._limit:
+            if self._quiet <= self._limit:
                 return
             self._crowded.add(uid)
-            left -= self._held(uid)
+            self._quiet -= self._held(uid)

@@ -26,15 +26,26 @@ def test_the_run_that_holds_most_has_to_tell():
     assert (budget.held, budget.is_crowded("b"), budget.told("b")) == (50, False, frozenset())
 
 
-HOLDINGS = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60)), max_size=30)
+HOLDINGS = st.lists(
+    st.tuples(st.sampled_from(["logs", "told", "forget"]), st.sampled_from("abcdef"), st.integers(0, 60)),
+    max_size=40,
+)
 
 
 @given(HOLDINGS, st.integers(1, 100))
 def test_what_the_others_hold_is_within_the_limit_whatever_comes(holdings, limit):
-    budget, made = SpanBudget(limit), {}
-    for uid, count in holdings:
-        made[uid] = max(made.get(uid, 0), count)
-        budget.put_logs(uid, logs(made[uid]))
-        quiet = [held for uid, held in made.items() if not budget.is_crowded(uid)]
-        assert sum(quiet) <= limit
-        assert budget.held == sum(made.values())
+    budget, made, told = SpanBudget(limit), {}, {}
+    for what, uid, count in holdings:
+        match what:
+            case "logs":
+                made[uid] = max(made.get(uid, 0), count)
+                budget.put_logs(uid, logs(made[uid]))
+            case "told":
+                told[uid] = max(told.get(uid, 0), min(count, made.get(uid, 0)))
+                budget.put_told(uid, ids(told[uid]))
+            case "forget":
+                budget.forget(uid)
+                made.pop(uid, None), told.pop(uid, None)
+        held = {uid: count - told.get(uid, 0) for uid, count in made.items()}
+        assert budget.held == sum(held.values())
+        assert sum(count for uid, count in held.items() if not budget.is_crowded(uid)) <= limit
