@@ -25,7 +25,7 @@ AIM_SHARE: Final = 10.0
 WARM_RUNS: Final = 3
 MODES: Final = ("off", "end", "live")
 _DONE_SECONDS: Final = 150.0
-_SETTLE_SECONDS: Final = 1.0
+_SETTLE_SECONDS: Final = 3.0
 TOOL_CALLS: Final = 40
 """Of a run: about ninety spans."""
 PAUSE_SECONDS: Final = 0.5

@@ -44,7 +44,7 @@ def measure(size: Size, progress: Progress) -> list[Figure]:
         lambda: size.traces * count / _ours(run, size.traces),
         lambda: size.traces * count / _theirs(tree, size.traces),
     )
-    details = {"spans": count, "bytes_a_span": len(otlp.request(tree, tree.spans)) / count}
+    details = {"spans": count, "bytes_a_span": len(otlp.request([(tree, tree.spans)])) / count}
     return [
         Figure(
             "spans built and encoded", ours, "spans/s", theirs, "the SDK's tracer, encoded", details=details
@@ -60,7 +60,7 @@ def _ours(run: Run, times: int) -> float:
     began = time.process_time()
     for _ in range(times):
         tree = _tree(run)
-        otlp.request(tree, tree.spans)
+        otlp.request([(tree, tree.spans)])
     return time.process_time() - began
 
 

@@ -27,7 +27,7 @@ def spans(stage, name, policy):
     logs = [log_of(stage, pod, job.wishes.output) for pod in stage.pods(name)]
     run = Run(job, logs=tuple(log for log in logs if log.seen.lines))
     made = tree.build(run, facts.decode(job.status.get(Status.FACTS, "")), policy)
-    return by_id(decode_spans(otlp.request(made, made.spans)))
+    return by_id(decode_spans(otlp.request([(made, made.spans)])))
 
 
 def by_id(found):

@@ -27,17 +27,20 @@ _STATUS_ERROR: Final = b"\x18\x02"
 Pairs = Iterable[tuple[str, Attribute]]
 
 
-def request(tree: SpanTree, spans: Sequence[Span]) -> bytes:
-    """An ExportTraceServiceRequest with these spans of the tree. ValueError: an id is no hex."""
+def request(parts: Iterable[tuple[SpanTree, Sequence[Span]]]) -> bytes:
+    """An ExportTraceServiceRequest with these spans of these trees. ValueError: an id is no hex."""
+    return b"".join(_field(1, _resource_spans(tree, spans)) for tree, spans in parts if spans)
+
+
+def _resource_spans(tree: SpanTree, spans: Sequence[Span]) -> bytes:
     trace_id = _field(1, bytes.fromhex(tree.trace_id))
     scope = _text(1, conventions.SCOPE) + _text(2, VERSION)
     scope_spans = _field(1, scope) + b"".join(_field(2, _span(trace_id, span)) for span in spans)
-    resource_spans = (
+    return (
         _field(1, _attributes(1, tree.resource))
         + _field(2, scope_spans + _text(3, conventions.SCHEMA_GEN_AI))
         + _text(3, conventions.SCHEMA_CORE)
     )
-    return _field(1, resource_spans) if spans else b""
 
 
 def _span(trace_id: bytes, span: Span) -> bytes:

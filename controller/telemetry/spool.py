@@ -1,50 +1,33 @@
 """Traces that wait for the collector: bounded, each sent until it is accepted or given up.
 
 Owns the queue and its retries. A trace counts as accepted only after the collector has taken every batch of
-it, and of the parts that were told before its end. What it can't take keeps its place; while the collector
-itself is the trouble nothing else is tried, and what waits is kept packed. What it will never take is given
-up. It decides nothing about runs and never changes a tree.
+it, and of the parts that were told before its end. Small ones that come at once share a request. What it
+can't take keeps its place; while the collector itself is the trouble nothing else is tried, and what waits is
+kept packed. What it will never take is given up. It decides nothing about runs and never changes a tree.
 """
 
 import asyncio
 import contextlib
 import random
 import time
-import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from controller.core.spantree import Span, SpanTree
+from controller.core.spantree import SpanTree
 from controller.telemetry.answers import ABOUT_ITSELF, Answer, Verdict
 from controller.telemetry.call_thread import CallThread, Thread
+from controller.telemetry.waiting import BATCH, Sender, Waiting, tried
 
-BATCH: Final = 512
-"""Spans a request, unless the collector finds that too many."""
+LINGER_SECONDS: Final = 1.0
+"""A trace waits so long for company: a request costs as much as fifty spans."""
 BACKOFF_SECONDS: Final = (1.0, 60.0)
 """First and longest wait between two tries."""
 CAPACITY_BYTES: Final = 64 * 2**20
 """Of all that waits, by what it takes in memory."""
-SPAN_BYTES: Final = 1300
-"""A span that is not packed, measured on recorded runs."""
 _NOTED_MOST: Final = 10_000
 """Of so many Jobs something is remembered that happened to their traces."""
 _EARLY_SECONDS: Final = 0.001
 """What is due this soon is due: timers fire a little early, and waiting for less than they resolve spins."""
-
-
-class Sender(Protocol):
-    """Makes one request; blocks until it is answered or given up."""
-
-    def send(self, tree: SpanTree, spans: Sequence[Span], /) -> Answer:
-        """These spans of the tree. Never raises."""
-        ...
-
-    def shutdown(self) -> None:
-        """Abort what is under way and close connections."""
-        ...
 
 
 class Tried(NamedTuple):
@@ -58,46 +41,6 @@ class Tried(NamedTuple):
     """The last one, if there was any."""
     rejected: int = 0
     """Spans that the collector has left out of what it accepted."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A trace on its way. `since`, `due`: seconds of the clock; `sent`: spans that the collector has."""
-
-    job_uid: str
-    tree: SpanTree | None
-    spans: int
-    since: float
-    due: float
-    last: bool = True
-    """With it the trace is whole: it has the root, and nothing comes after it."""
-    packed: bytes = b""
-    packs: bool = True
-    """It can be packed, as far as is known."""
-    failures: int = 0
-    sent: int = 0
-    rejected: int = 0
-    batch: int = BATCH
-
-    @property
-    def bytes(self) -> int:
-        """What it takes in memory, about."""
-        return len(self.packed) if self.tree is None else self.spans * SPAN_BYTES
-
-    def pack(self) -> None:
-        """Takes much less room, and time to be read again. In the thread. What can't be packed stays."""
-        try:
-            self.packed = zlib.compress(msgspec.msgpack.encode(self.tree), 1)
-        except (TypeError, ValueError, msgspec.MsgspecError):
-            self.packs = False
-        else:
-            self.tree = None
-
-    def unpacked(self) -> SpanTree:
-        """The tree."""
-        if self.tree is not None:
-            return self.tree
-        return msgspec.msgpack.decode(zlib.decompress(self.packed), type=SpanTree)
 
 
 class TraceExporter:
@@ -117,6 +60,7 @@ class TraceExporter:
         observe: Callable[[Tried], None],
         capacity_bytes: int = CAPACITY_BYTES,
         give_up_seconds: float = 3600.0,
+        linger_seconds: float = LINGER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         thread: Thread | None = None,
     ) -> None:
@@ -126,8 +70,9 @@ class TraceExporter:
         self._observe = observe
         self._capacity_bytes = capacity_bytes
         self._give_up_seconds = give_up_seconds
+        self._linger_seconds = linger_seconds
         self._clock = clock
-        self._traces: dict[str, _Waiting] = {}
+        self._traces: dict[str, Waiting] = {}
         """By uid of the Job; parts by `_part_of` it. In the order in which they came."""
         self._torn: dict[str, None] = {}
         """Jobs of which a part was given up: what comes after it makes no whole trace."""
@@ -176,7 +121,8 @@ class TraceExporter:
             return False
         # One that has waited for room too long is taken in all the same, as too old to be sent.
         since = self._unheld.pop(job_uid, now)
-        self._add(job_uid, _Waiting(job_uid, tree, len(tree.spans), since=since, due=now))
+        due = now + self._linger_seconds
+        self._add(job_uid, Waiting(job_uid, tree, len(tree.spans), since=since, due=due))
         return True
 
     def tell(self, job_uid: str, part: SpanTree) -> bool:
@@ -187,25 +133,36 @@ class TraceExporter:
         if self._is_full() or job_uid in self._traces or _part_of(job_uid) in self._traces:
             return False
         now = self._clock()
-        waiting = _Waiting(job_uid, part, len(part.spans), since=now, due=now, last=False)
+        due = now + self._linger_seconds
+        waiting = Waiting(job_uid, part, len(part.spans), since=now, due=due, last=False)
         self._add(_part_of(job_uid), waiting)
         return True
 
     def _is_full(self) -> bool:
         return self._closed or self.waiting_bytes >= self._capacity_bytes
 
-    def _add(self, key: str, waiting: _Waiting) -> None:
+    def _add(self, key: str, waiting: Waiting) -> None:
         self._traces[key] = waiting
         self._added.set()
 
-    def _next(self) -> tuple[str, _Waiting] | None:
+    def _next(self) -> tuple[str, Waiting] | None:
         """What is due first. A look at all: cheap at this capacity, and a cancelled try leaves no trace."""
-        ready = (
-            (key, trace)
-            for key, trace in self._traces.items()
-            if not (trace.last and _part_of(trace.job_uid) in self._traces)
-        )
+        ready = ((key, trace) for key, trace in self._traces.items() if self._is_ready(trace))
         return min(ready, key=lambda found: found[1].due, default=None)
+
+    def _is_ready(self, trace: Waiting) -> bool:
+        """Nothing of the same run has to go before it."""
+        return not (trace.last and _part_of(trace.job_uid) in self._traces)
+
+    def _company(self, key: str, first: Waiting) -> dict[str, Waiting]:
+        """What goes with it in one request: itself, and others that nothing has happened to, oldest first."""
+        found = {key: first}
+        room = BATCH - first.spans if first.is_fresh else 0
+        for other, trace in self._traces.items():
+            if other != key and trace.spans <= room and trace.is_fresh and self._is_ready(trace):
+                found[other] = trace
+                room -= trace.spans
+        return found
 
     async def run(self) -> None:
         """Export what is submitted, until `drain`."""
@@ -270,17 +227,24 @@ class TraceExporter:
     async def _attempt(self, key: str) -> None:
         async with self._turn:
             trace = self._traces.get(key)
-            if trace is None or self._stopped or (trace.last and _part_of(trace.job_uid) in self._traces):
+            if trace is None or self._stopped or not self._is_ready(trace):
                 return
+            company = self._company(key, trace)
             began = self._clock()
-            answer: Answer = await self._thread.ask(lambda: _try(self._sender, trace))
+            answer: Answer = await self._thread.ask(lambda: tried(self._sender, list(company.values())))
             now = self._clock()
             self._heed(answer, now)
-            outcome = "accepted" if answer.accepted else "failed"
-            self._observe(Tried(outcome, trace.spans, now - began, answer, trace.rejected))
-            self._settle(key, trace, answer, now)
+            if len(company) > 1 and answer.verdict in ABOUT_ITSELF:
+                for each in company.values():
+                    each.alone, each.due = True, now
+                return
+            # Of those that only came along nothing is known but that they have been taken.
+            for other, each in company.items() if answer.accepted else [(key, trace)]:
+                outcome = "accepted" if answer.accepted else "failed"
+                self._observe(Tried(outcome, each.spans, now - began, answer, each.rejected))
+                self._settle(other, each, answer, now)
 
-    def _settle(self, key: str, trace: _Waiting, answer: Answer, now: float) -> None:
+    def _settle(self, key: str, trace: Waiting, answer: Answer, now: float) -> None:
         """What becomes of a trace that was tried."""
         if answer.accepted:
             self._traces.pop(key, None)
@@ -293,12 +257,12 @@ class TraceExporter:
         else:
             self._put_off(trace, answer, now)
 
-    def _is_hopeless(self, trace: _Waiting, answer: Answer) -> bool:
+    def _is_hopeless(self, trace: Waiting, answer: Answer) -> bool:
         """It is the trace that is refused, not all that is sent there: a wrong address refuses everything."""
         too_large = answer.verdict is Verdict.TOO_LARGE and trace.batch > 1
         return self._works and answer.verdict in ABOUT_ITSELF and not too_large
 
-    def _put_off(self, trace: _Waiting, answer: Answer, now: float) -> None:
+    def _put_off(self, trace: Waiting, answer: Answer, now: float) -> None:
         if answer.verdict is Verdict.TOO_LARGE and trace.batch > 1:
             trace.batch = max(1, trace.batch // 2)
             trace.due = now
@@ -314,29 +278,6 @@ class TraceExporter:
             return
         self._troubles += 1
         self._not_before = now + max(_backoff(self._troubles), answer.wait)
-
-
-def _try(sender: Sender, trace: _Waiting) -> Answer:
-    """In the thread. Whatever is wrong with one trace must not end the export of all others."""
-    try:
-        return _send(sender, trace)
-    except Exception as error:  # noqa: BLE001 — told as the trace's own fault, and tried again
-        return Answer(Verdict.UNENCODABLE, repr(error)[:200])
-
-
-def _send(sender: Sender, trace: _Waiting) -> Answer:
-    """A batch that was taken is not sent again."""
-    tree = trace.unpacked()
-    order = (*tree.spans[1:], *tree.spans[:1]) if trace.last else tree.spans
-    answer = Answer(Verdict.ACCEPTED)
-    while trace.sent < len(order):
-        batch = order[trace.sent : trace.sent + trace.batch]
-        answer = sender.send(tree, batch)
-        if not answer.accepted:
-            break
-        trace.sent += len(batch)
-        trace.rejected += answer.rejected
-    return answer
 
 
 def _part_of(job_uid: str) -> str:

@@ -51,11 +51,11 @@ class OtlpSender:
         self._session = _Session()
         self._exporter = OTLPSpanExporter(endpoint, timeout=timeout, session=self._session)
 
-    def send(self, tree: SpanTree, spans: Sequence[Span], /) -> Answer:
-        """These spans of the tree in one request, tried again within OTEL_EXPORTER_OTLP_TIMEOUT."""
+    def send(self, parts: Sequence[tuple[SpanTree, Sequence[Span]]], /) -> Answer:
+        """These spans of these trees in one request, tried again within OTEL_EXPORTER_OTLP_TIMEOUT."""
         self._session.last = None
         try:
-            self._session.body = otlp.request(tree, spans)
+            self._session.body = otlp.request(parts)
             self._exporter.export(())
         except Exception as error:  # noqa: BLE001 — one odd trace must not end the export of all others
             return Answer(Verdict.UNENCODABLE, repr(error)[:200])

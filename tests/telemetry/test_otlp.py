@@ -54,26 +54,40 @@ TREES = st.builds(
 
 @given(TREES)
 def test_what_is_written_is_what_the_sdk_would_write(tree):
-    assert otlp.request(tree, tree.spans) == sdk_spans.encoded(tree)
+    assert otlp.request([(tree, tree.spans)]) == sdk_spans.encoded(tree)
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_so_it_is_for_a_recorded_run(path):
     lines = [(42 + n / 100, line) for n, line in enumerate(path.read_bytes().splitlines())]
     tree = trees.build(*over(lines, output=OUTPUTS[path.parent.name]), Policy())
-    assert otlp.request(tree, tree.spans) == sdk_spans.encoded(tree)
+    assert otlp.request([(tree, tree.spans)]) == sdk_spans.encoded(tree)
 
 
 def test_true_is_not_one():
     root = replace(make_tree().spans[0], attributes=(("a", True), ("b", 1), ("c", 1.0), ("a2", 1)))
     tree = SpanTree("ab" * 16, (), (root,))
-    (span,) = decode_spans(otlp.request(tree, tree.spans))
+    (span,) = decode_spans(otlp.request([(tree, tree.spans)]))
     assert [repr(value) for value in span.attributes.values()] == ["True", "1", "1.0", "1"]
 
 
 def test_a_part_is_written_as_it_is_in_the_whole():
     tree = make_tree(spans=6)
-    whole = decode_spans(otlp.request(tree, tree.spans))
-    parts = [span for one in tree.spans for span in decode_spans(otlp.request(tree, [one]))]
+    whole = decode_spans(otlp.request([(tree, tree.spans)]))
+    parts = [span for one in tree.spans for span in decode_spans(otlp.request([(tree, [one])]))]
     assert tuple(parts) == whole
-    assert otlp.request(tree, []) == b""
+    assert otlp.request([(tree, [])]) == b""
+
+
+def test_two_trees_in_one_request_keep_their_own_resource_and_spans():
+    first, second = make_tree(), replace_resource(make_tree(trace_id="ba" * 16), "run-2")
+    found = decode_spans(otlp.request([(first, first.spans), (second, second.spans[:1])]))
+    assert found == [
+        *decode_spans(otlp.request([(first, first.spans)])),
+        *decode_spans(otlp.request([(second, second.spans[:1])])),
+    ]
+    assert {span.resource["k8s.job.name"] for span in found} == {"run-1", "run-2"}
+
+
+def replace_resource(tree, job):
+    return SpanTree(tree.trace_id, (("k8s.job.name", job),), tree.spans)

@@ -8,8 +8,9 @@ import pytest
 from controller.core.snapshot import Policy
 from controller.core.spans import tree as trees
 from controller.telemetry.answers import Answer, Verdict
-from controller.telemetry.spool import SPAN_BYTES, TraceExporter, _Waiting
+from controller.telemetry.spool import TraceExporter
 from controller.telemetry.traces import OtlpSender
+from controller.telemetry.waiting import SPAN_BYTES, Waiting
 from devcluster.otlp import OtlpSink
 from tests.core.spans.test_settled import over
 from tests.core.spans.test_tree import OUTPUTS, RECORDED
@@ -57,13 +58,14 @@ class FakeCollector:
         self.batches = []
         self.closed = False
 
-    def send(self, tree, spans):
+    def send(self, parts):
         self.requests += 1
-        answer = self.down or self.answers.get(f"t{tree.trace_id}") or Answer(Verdict.ACCEPTED)
-        if len(spans) > self.limit:
+        said = [self.answers[f"t{tree.trace_id}"] for tree, _ in parts if f"t{tree.trace_id}" in self.answers]
+        answer = self.down or next(iter(said), Answer(Verdict.ACCEPTED))
+        if sum(len(spans) for _, spans in parts) > self.limit:
             answer = Answer(Verdict.TOO_LARGE)
         if answer.accepted:
-            self.batches.append((tree.trace_id, tuple(span.id for span in spans)))
+            self.batches += [(tree.trace_id, tuple(span.id for span in spans)) for tree, spans in parts]
         return answer
 
     def shutdown(self):
@@ -86,7 +88,7 @@ def make_exporter(outcomes, sender, **more):
         accepted=outcomes.accept,
         gave_up=outcomes.give_up,
         observe=outcomes.observe,
-        **more,
+        **{"linger_seconds": 0.0, **more},
     )
 
 
@@ -135,9 +137,9 @@ async def test_large_traces_go_in_batches_and_a_retry_goes_on_where_it_failed():
     exporter = make_exporter(outcomes, collector)
     taken = collector.send
 
-    def failing_once(tree, spans):
+    def failing_once(parts):
         collector.down = DOWN if len(collector.batches) == 1 and not outcomes.seen else None
-        return taken(tree, spans)
+        return taken(parts)
 
     collector.send = failing_once
     exporter.submit("job", make_tree(spans=1100))
@@ -243,10 +245,10 @@ async def test_what_cannot_be_packed_and_what_no_sender_expects_hold_up_nobody()
     taken, odd = collector.send, make_tree(trace_id="ba" * 16)
     odd = replace(odd, resource=(("service.name", "agent\ud83d"),))
 
-    def surprised(tree, spans):
-        if tree.trace_id == odd.trace_id:
+    def surprised(parts):
+        if any(tree.trace_id == odd.trace_id for tree, _ in parts):
             raise UnicodeEncodeError("utf-8", "\ud83d", 0, 1, "surrogates not allowed")
-        return taken(tree, spans)
+        return taken(parts)
 
     collector.send = surprised
     collector.down = DOWN
@@ -265,7 +267,7 @@ async def test_what_cannot_be_packed_and_what_no_sender_expects_hold_up_nobody()
 def test_a_packed_trace_of_a_recorded_run_is_the_same_trace(path):
     lines = [(42 + n / 100, line) for n, line in enumerate(path.read_bytes().splitlines())]
     tree = trees.build(*over(lines, output=OUTPUTS[path.parent.name]), Policy())
-    waiting = _Waiting("job", tree, len(tree.spans), since=0.0, due=0.0)
+    waiting = Waiting("job", tree, len(tree.spans), since=0.0, due=0.0)
     waiting.pack()
     assert (waiting.tree, waiting.unpacked()) == (None, tree)
     assert waiting.bytes < len(tree.spans) * SPAN_BYTES / 5
@@ -288,6 +290,68 @@ async def test_spans_that_were_left_out_are_counted_once():
     assert [(tried.outcome, tried.rejected) for tried in outcomes.seen] == [("accepted", 4)]
 
 
+def several(*sizes):
+    return {f"job-{n}": make_tree(size, f"{n + 1:032x}") for n, size in enumerate(sizes)}
+
+
+@pytest.mark.looptime
+async def test_small_traces_that_come_within_a_second_share_a_request_and_each_is_whole():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector, linger_seconds=1.0)
+    running, made, began = asyncio.ensure_future(exporter.run()), several(3, 600, 100, 5), clock()
+    for job_uid, tree in made.items():
+        exporter.submit(job_uid, tree)
+        await asyncio.sleep(0.2)
+    await outcomes.until(lambda: exporter.waiting == 0)
+    running.cancel()
+    assert clock() - began == pytest.approx(1.2)
+    assert collector.requests == 3, "one for the three small ones, two for the large one"
+    assert sorted(outcomes.accepted) == sorted(made)
+    for tree in made.values():
+        sent = [i for of, ids in collector.batches if of == tree.trace_id for i in ids]
+        assert sent == [*(span.id for span in tree.spans[1:]), tree.spans[0].id]
+
+
+@pytest.mark.looptime
+async def test_no_request_is_shared_beyond_what_one_may_hold():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector)
+    for job_uid, tree in several(*[100] * 12).items():
+        exporter.submit(job_uid, tree)
+    await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
+    assert collector.requests == 3
+
+
+@pytest.mark.looptime
+async def test_of_those_that_shared_a_refused_request_only_the_one_that_is_not_wanted_is_given_up():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector)
+    exporter.submit("first", make_tree(trace_id="fe" * 16))
+    await export_until(exporter, outcomes, lambda: outcomes.accepted)
+    made = several(3, 3, 3)
+    collector.answers[f"t{made['job-1'].trace_id}"] = Answer(Verdict.REFUSED, "400 no")
+    for job_uid, tree in made.items():
+        exporter.submit(job_uid, tree)
+    await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
+    assert sorted(outcomes.accepted) == ["first", "job-0", "job-2"]
+    assert outcomes.given_up == ["job-1"]
+    assert outcomes.words.count("failed") == 1, "of those that only came along nothing is said"
+
+
+@pytest.mark.looptime
+async def test_a_collector_in_trouble_is_told_of_once_however_many_shared_the_request():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector)
+    collector.down = DOWN
+    for job_uid, tree in several(3, 3, 3).items():
+        exporter.submit(job_uid, tree)
+    await export_until(exporter, outcomes, lambda: outcomes.seen)
+    assert outcomes.words == ["failed"]
+    collector.down = None
+    await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
+    assert sorted(outcomes.accepted) == ["job-0", "job-1", "job-2"]
+
+
 @pytest.mark.looptime
 @pytest.mark.parametrize("seed", range(30))
 async def test_whatever_the_collector_says_each_span_is_taken_once_and_a_root_only_after_all_others(seed):
@@ -295,13 +359,14 @@ async def test_whatever_the_collector_says_each_span_is_taken_once_and_a_root_on
     moods = [None, None, DOWN, Answer(Verdict.UNAUTHORIZED), Answer(Verdict.UNAVAILABLE, wait=5)]
     taken = collector.send
 
-    def moody(tree, spans):
+    def moody(parts):
         collector.down, collector.limit = dice.choice(moods), dice.choice([100, 300, 10**9])
-        return taken(tree, spans)
+        return taken(parts)
 
     collector.send = moody
     exporter = in_virtual_time(outcomes, collector, give_up_seconds=1e6)
-    trees = {trace_id: make_tree(dice.choice([1, 3, 700]), trace_id) for trace_id in ("ab" * 16, "ba" * 16)}
+    sizes = dice.choices([1, 3, 200, 700], k=dice.choice([2, 8]))
+    trees = {f"{n + 1:032x}": make_tree(size, f"{n + 1:032x}") for n, size in enumerate(sizes)}
     for trace_id, tree in trees.items():
         exporter.submit(trace_id, tree)
     await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
@@ -435,7 +500,7 @@ class Hanging:
     def __init__(self):
         self.release = threading.Event()
 
-    def send(self, _tree, _spans):
+    def send(self, _parts):
         self.release.wait(10)
         return DOWN
 

@@ -53,7 +53,7 @@ def make_tree(spans=3, trace_id=TRACE):
 
 def encoded():
     tree = make_tree()
-    return otlp.request(tree, tree.spans)
+    return otlp.request([(tree, tree.spans)])
 
 
 async def send(url, tree=None, seconds=2.0):
@@ -61,7 +61,7 @@ async def send(url, tree=None, seconds=2.0):
     tree = tree or make_tree()
     sender = OtlpSender(f"{url}/v1/traces", seconds)
     try:
-        return await asyncio.to_thread(sender.send, tree, tree.spans)
+        return await asyncio.to_thread(sender.send, [(tree, tree.spans)])
     finally:
         sender.shutdown()
 
@@ -107,7 +107,7 @@ async def test_the_standard_variables_are_honoured(monkeypatch):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.url)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=agents")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-        await asyncio.to_thread(OtlpSender().send, tree, tree.spans)
+        await asyncio.to_thread(OtlpSender().send, [(tree, tree.spans)])
         (request,) = sink.requests
     assert request.headers["x-team"] == "agents"
     assert gzip.decompress(request.body) == encoded()
@@ -209,7 +209,7 @@ async def test_a_tree_that_cannot_be_encoded_is_told_and_nothing_is_sent():
 def test_only_the_parent_of_an_adopted_root_is_remote():
     tree = make_tree(spans=2)
     adopted = replace(tree, spans=(msgspec.structs.replace(tree.spans[0], parent="cd" * 8), tree.spans[1]))
-    message = ExportTraceServiceRequest.FromString(otlp.request(adopted, adopted.spans))
+    message = ExportTraceServiceRequest.FromString(otlp.request([(adopted, adopted.spans)]))
     spans = message.resource_spans[0].scope_spans[0].spans
     assert [bool(span.flags & SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK) for span in spans] == [True, False]
 
