@@ -78,8 +78,8 @@ class TraceExporter:
         """Jobs of which a part was given up: what comes after it makes no whole trace."""
         self._unheld: dict[str, float] = {}
         """Since when there has been no room for the traces of these Jobs."""
-        self._works = False
-        """The collector has accepted something: what it refuses is refused for its own sake."""
+        self._acceptances = 0
+        """Requests that the collector has taken: what it refuses before and after one, it does not want."""
         self._added = asyncio.Event()
         self._turn = asyncio.Lock()
         self._thread: Thread = thread or CallThread()
@@ -151,8 +151,8 @@ class TraceExporter:
         return min(ready, key=lambda found: found[1].due, default=None)
 
     def _is_ready(self, trace: Waiting) -> bool:
-        """Nothing of the same run has to go before it."""
-        return not (trace.last and _part_of(trace.job_uid) in self._traces)
+        """Nothing of the same run has to go before it, and anything may still go."""
+        return not self._stopped and not (trace.last and _part_of(trace.job_uid) in self._traces)
 
     def _company(self, key: str, first: Waiting) -> dict[str, Waiting]:
         """What goes with it in one request: itself, and others that nothing has happened to, oldest first."""
@@ -207,7 +207,7 @@ class TraceExporter:
 
     def _give_up(self, key: str) -> None:
         trace = self._traces.pop(key)
-        self._observe(Tried("gave_up", trace.spans, self._clock() - trace.since))
+        self._observe(Tried("gave_up", trace.spans, self._clock() - trace.since, rejected=trace.rejected))
         if trace.last:
             self._torn.pop(trace.job_uid, None)
             self._gave_up(trace.job_uid)
@@ -227,12 +227,14 @@ class TraceExporter:
     async def _attempt(self, key: str) -> None:
         async with self._turn:
             trace = self._traces.get(key)
-            if trace is None or self._stopped or not self._is_ready(trace):
+            if trace is None or not self._is_ready(trace):
                 return
             company = self._company(key, trace)
             began = self._clock()
             answer: Answer = await self._thread.ask(lambda: tried(self._sender, list(company.values())))
             now = self._clock()
+            if self._stopped and not answer.accepted:
+                return  # the connection was closed under it, or who knows: whoever comes next sends it again
             self._heed(answer, now)
             if len(company) > 1 and answer.verdict in ABOUT_ITSELF:
                 for each in company.values():
@@ -241,7 +243,8 @@ class TraceExporter:
             # Of those that only came along nothing is known but that they have been taken.
             for other, each in company.items() if answer.accepted else [(key, trace)]:
                 outcome = "accepted" if answer.accepted else "failed"
-                self._observe(Tried(outcome, each.spans, now - began, answer, each.rejected))
+                rejected = each.rejected if answer.accepted else 0  # they are told once, when all is over
+                self._observe(Tried(outcome, each.spans, now - began, answer, rejected))
                 self._settle(other, each, answer, now)
 
     def _settle(self, key: str, trace: Waiting, answer: Answer, now: float) -> None:
@@ -258,9 +261,12 @@ class TraceExporter:
             self._put_off(trace, answer, now)
 
     def _is_hopeless(self, trace: Waiting, answer: Answer) -> bool:
-        """It is the trace that is refused, not all that is sent there: a wrong address refuses everything."""
-        too_large = answer.verdict is Verdict.TOO_LARGE and trace.batch > 1
-        return self._works and answer.verdict in ABOUT_ITSELF and not too_large
+        """Refused again, and others were taken since: at a wrong address, or without a tenant, all are."""
+        if answer.verdict not in ABOUT_ITSELF or (answer.verdict is Verdict.TOO_LARGE and trace.batch > 1):
+            return False
+        if trace.refused_at is None:
+            trace.refused_at = self._acceptances
+        return self._acceptances > trace.refused_at
 
     def _put_off(self, trace: Waiting, answer: Answer, now: float) -> None:
         if answer.verdict is Verdict.TOO_LARGE and trace.batch > 1:
@@ -272,7 +278,7 @@ class TraceExporter:
 
     def _heed(self, answer: Answer, now: float) -> None:
         """A collector that is in trouble itself is asked now and then, whatever waits for it."""
-        self._works |= answer.accepted
+        self._acceptances += answer.accepted
         if answer.accepted or answer.verdict in ABOUT_ITSELF:
             self._troubles, self._not_before = 0, 0.0
             return

@@ -52,6 +52,8 @@ class Waiting:
     sent: int = 0
     rejected: int = 0
     batch: int = BATCH
+    refused_at: int | None = None
+    """How many requests the collector had taken when it first refused this one."""
     alone: bool = False
     """A request that it shared was refused: it may be this one that is not wanted."""
 

@@ -82,7 +82,7 @@ def test_a_part_is_written_as_it_is_in_the_whole():
 def test_two_trees_in_one_request_keep_their_own_resource_and_spans():
     first, second = make_tree(), replace_resource(make_tree(trace_id="ba" * 16), "run-2")
     found = decode_spans(otlp.request([(first, first.spans), (second, second.spans[:1])]))
-    assert found == [
+    assert list(found) == [
         *decode_spans(otlp.request([(first, first.spans)])),
         *decode_spans(otlp.request([(second, second.spans[:1])])),
     ]

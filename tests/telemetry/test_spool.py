@@ -335,7 +335,7 @@ async def test_of_those_that_shared_a_refused_request_only_the_one_that_is_not_w
     await export_until(exporter, outcomes, lambda: exporter.waiting == 0)
     assert sorted(outcomes.accepted) == ["first", "job-0", "job-2"]
     assert outcomes.given_up == ["job-1"]
-    assert outcomes.words.count("failed") == 1, "of those that only came along nothing is said"
+    assert outcomes.words.count("failed") == 2, "of those that only came along nothing is said"
 
 
 @pytest.mark.looptime
@@ -446,14 +446,51 @@ async def test_a_trace_of_which_a_part_was_refused_is_never_called_accepted():
     running = asyncio.ensure_future(exporter.run())
     exporter.submit("other", make_tree(trace_id="ab" * 16))
     await outcomes.until(lambda: outcomes.accepted)
-    collector.down = Answer(Verdict.REFUSED)
+    collector.answers[f"t{TRACE}"] = Answer(Verdict.REFUSED)
     exporter.tell("job", make_part(1, 10))
+    await outcomes.until(lambda: "failed" in outcomes.words)
+    exporter.submit("another", make_tree(trace_id="ba" * 16))
     await outcomes.until(lambda: "gave_up" in outcomes.words)
-    collector.down = None
+    collector.answers.clear()
     exporter.submit("job", make_rest(10))
     await outcomes.until(lambda: outcomes.given_up)
     running.cancel()
-    assert (outcomes.accepted, outcomes.given_up) == (["other"], ["job"])
+    assert (outcomes.accepted, outcomes.given_up) == (["other", "another"], ["job"])
+
+
+@pytest.mark.looptime
+async def test_a_collector_that_begins_to_refuse_everything_loses_no_trace_before_its_time():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector, give_up_seconds=3600)
+    running = asyncio.ensure_future(exporter.run())
+    exporter.submit("before", make_tree(trace_id="fe" * 16))
+    await outcomes.until(lambda: outcomes.accepted)
+    collector.down = Answer(Verdict.REFUSED, "400 Client sent an HTTP request to an HTTPS server")
+    made = several(3, 3, 3)
+    for job_uid, tree in made.items():
+        exporter.submit(job_uid, tree)
+    await asyncio.sleep(3000)
+    assert (exporter.waiting, outcomes.given_up) == (3, [])
+    collector.down = None
+    await outcomes.until(lambda: exporter.waiting == 0)
+    running.cancel()
+    assert sorted(outcomes.accepted) == ["before", *sorted(made)]
+
+
+@pytest.mark.looptime
+async def test_spans_that_were_left_out_before_a_failure_are_told_once():
+    outcomes, collector = Outcomes(), FakeCollector()
+    exporter = in_virtual_time(outcomes, collector)
+    taken, answers = collector.send, [Answer(Verdict.ACCEPTED, rejected=5), DOWN, DOWN]
+
+    def one_after_the_other(parts):
+        said = taken(parts)
+        return answers.pop(0) if answers else said
+
+    collector.send = one_after_the_other
+    exporter.submit("job", make_tree(spans=900))
+    await export_until(exporter, outcomes, lambda: outcomes.accepted)
+    assert [tried.rejected for tried in outcomes.seen] == [0, 0, 5]
 
 
 @pytest.mark.looptime
@@ -506,6 +543,36 @@ class Hanging:
 
     def shutdown(self):
         pass
+
+
+class Closing(Hanging):
+    """Takes the first request when it is closed, and then makes none, as the SDK's exporter does."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.requests = threading.Event(), 0
+
+    def send(self, _parts):
+        self.requests += 1
+        self.asked.set()
+        self.release.wait(10)
+        return Answer(Verdict.ACCEPTED if self.requests == 1 else Verdict.UNENCODABLE)
+
+    def shutdown(self):
+        self.release.set()
+
+
+async def test_a_trace_that_is_half_sent_when_the_process_ends_is_neither_accepted_nor_given_up():
+    outcomes, sender = Outcomes(), Closing()
+    exporter = make_exporter(outcomes, sender)
+    exporter.submit("job", make_tree(spans=900))
+    running = asyncio.ensure_future(exporter.run())
+    await asyncio.to_thread(sender.asked.wait, 10)
+    await exporter.drain(0.05)
+    async with asyncio.timeout(10):
+        await running
+    assert sender.requests == 2
+    assert (outcomes.accepted, outcomes.given_up, outcomes.seen, exporter.waiting) == ([], [], [], 1)
 
 
 async def test_a_collector_that_hangs_does_not_hold_up_the_end_of_the_process():
