@@ -161,7 +161,7 @@ class Observation:
         phase, reason = said[Status.PHASE], said[Status.REASON]
         purposes = set(action.why.split("+"))
         self._count_decision(action, purposes)
-        if "stop" in purposes:
+        if "stop" in purposes and said[Status.STOP]:
             self._metrics.runs.stopped(json.loads(said[Status.STOP])["reason"])
         if not purposes.isdisjoint(("result", "reject", "cancel")):
             self._metrics.runs.finished(phase, reason)

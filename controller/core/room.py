@@ -217,7 +217,9 @@ class _Crowd:
         """What the patch asks for besides: the run has not ended yet, and nothing is said of it."""
         withheld = {self._keys.status(name) for name in (*_END, *_ALIVE)}
         notes = {key: text for key, text in self._asked.annotations.items() if key not in withheld}
-        return replace(self._asked, annotations=notes)
+        ends = ("result", "reject", "cancel")
+        why = "+".join(word for word in self._asked.why.split("+") if word not in ends) or "report"
+        return replace(self._asked, annotations=notes, why=why, tally=None)
 
     def _leave(self, *names: str) -> None:
         """All of them or none, if that makes room."""

@@ -148,6 +148,10 @@ def seen_with_room(seen):
 def test_what_did_not_get_written_is_not_told(seen, policy, rooms):
     plan = reconcile(filled(seen, rooms), NOW, policy)
     wrote = {patch.job_uid: said(patch) for patch in patches(plan)}
+    for patch in patches(plan):
+        ends = {"result", "reject", "cancel"} & set(patch.why.split("+"))
+        if ends or patch.tally is not None:
+            assert said(patch).get("phase") in TERMINAL, "an end is counted only if it is written"
     for action in plan.actions:
         if isinstance(action, TellJob) and action.reason in ("ResultRecorded", "ResultCut", "Rejected"):
             assert wrote[action.job_uid]["phase"] in TERMINAL

@@ -162,6 +162,7 @@ def test_an_agent_that_never_said_what_it_used_is_counted_as_that():
         pytest.param(1.0, 0.75, {"claude-opus-5": 0.75, "claude-haiku-5": 0.25}, id="the rest"),
         pytest.param(0.5, 0.75, {"claude-haiku-5": 0.5}, id="less than its parts: the whole counts"),
         pytest.param(None, 0.75, {"claude-opus-5": 0.75}, id="only the parts are known"),
+        pytest.param(0.75 - 1e-13, 0.75, {"claude-opus-5": 0.75}, id="the same, added in another order"),
     ],
 )
 def test_costs_by_model_add_up_to_what_the_run_is_said_to_have_cost(told, by_model, want):

@@ -130,12 +130,16 @@ def _tokens(used: ModelUsage) -> tuple[int, int, int, int]:
     return used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_creation_tokens
 
 
+_ROUNDING_USD = 1e-9
+"""Sums of the same numbers in another order differ by less."""
+
+
 def _costs(model: str, spent: Spent) -> Iterable[tuple[str, float]]:
     """By model; they add up to what the run is said to have cost, if it is said."""
     by_model = {used.model: used.cost_usd or 0.0 for used in spent.usage}
     if spent.cost_usd is None:
         return by_model.items()
     rest = spent.cost_usd - sum(by_model.values())
-    if rest < 0:
+    if rest < -_ROUNDING_USD:
         return ((model, spent.cost_usd),)
-    return (*by_model.items(), (model, rest))
+    return (*by_model.items(), (model, max(0.0, rest)))
