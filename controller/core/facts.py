@@ -55,6 +55,7 @@ class _Attempt(msgspec.Struct, omit_defaults=True):
 class _Facts(msgspec.Struct, omit_defaults=True):
     attempts: list[_Attempt] = []
     left_out: int = msgspec.field(default=0, name="leftOut")
+    logs: str = ""
 
 
 _DECODER: Final = msgspec.json.Decoder(_Facts)
@@ -70,7 +71,7 @@ def gather(run: Run) -> Facts:
         seen = replace(_attempt(pod), pulls=pulls.of(run.events(pod.uid)))
         known[pod.uid] = _merge(known[pod.uid], seen) if pod.uid in known else seen
     ordered = sorted(known.values(), key=lambda a: (a.created_at // contract.SECOND, a.pod, a.uid))
-    return Facts(tuple(ordered), recorded.left_out)
+    return Facts(tuple(ordered), recorded.left_out, recorded.logs)
 
 
 def encode(facts: Facts) -> str:
@@ -84,7 +85,7 @@ def encode(facts: Facts) -> str:
     if left_out:
         attempts = [replace(attempt, pulls=()) for attempt in attempts]
     while True:
-        text = msgspec.json.encode(_Facts([_wire(a) for a in attempts], left_out))
+        text = msgspec.json.encode(_Facts([_wire(a) for a in attempts], left_out, facts.logs))
         if len(text) <= contract.FACTS_MAX or not attempts:
             return text.decode()
         if (heavy := next((n for n, a in enumerate(attempts) if a.pulls), None)) is not None:
@@ -103,7 +104,8 @@ def decode(text: str) -> Facts:
         wire = _DECODER.decode(text) if text else _Facts()
     except (msgspec.MsgspecError, RecursionError):
         return Facts()
-    return Facts(tuple(_unwire(attempt) for attempt in wire.attempts), max(wire.left_out, 0))
+    attempts = tuple(_unwire(attempt) for attempt in wire.attempts)
+    return Facts(attempts, max(wire.left_out, 0), wire.logs)
 
 
 def _was_left_out(pod: Pod, recorded: Facts) -> bool:

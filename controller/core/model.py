@@ -229,6 +229,8 @@ class Job:
     ttl_seconds: int | None = None
     external_queue: str = ""
     """Value of Kueue's queue label; not empty: the Job is under somebody else's admission."""
+    restarts_containers: bool = False
+    """A container of its pod that fails is started again, in the same pod (restartPolicy OnFailure)."""
     specs: tuple[ContainerSpec, ...] = ()
     template_labels: tuple[tuple[str, str], ...] = ()
     """Identity labels of the pod template, under their full keys."""

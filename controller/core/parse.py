@@ -92,6 +92,7 @@ class Parser:
             deadline_seconds=spec.activeDeadlineSeconds,
             ttl_seconds=spec.ttlSecondsAfterFinished,
             external_queue=labels.get(contract.KUEUE_QUEUE_LABEL, ""),
+            restarts_containers=_restarts_containers(spec.template),
             **self._of_template(meta.name, annotations, spec.template or wire.Template(), odd),
             conditions=_conditions(status.conditions),
             started_at=_at(status.startTime),
@@ -274,6 +275,10 @@ def _plain(kind: str, status: str, reason: str, at: str | None) -> Condition:
 def _shared(name: str, value: str) -> str:
     """A value of our own annotations; those of a small set are the same object in all Jobs."""
     return sys.intern(value) if name in _REPEATING else value
+
+
+def _restarts_containers(template: wire.Template | None) -> bool:
+    return bool(template and template.spec and template.spec.restartPolicy == "OnFailure")
 
 
 def _at(text: str | None) -> int | None:

@@ -51,6 +51,8 @@ class Facts:
 
     attempts: tuple[Attempt, ...] = ()
     left_out: int = 0
+    logs: str = ""
+    """How much of the logs had been read when the run was concluded (`spans.telling`); empty before."""
 
 
 class Export(StrEnum):

@@ -94,6 +94,7 @@ class TemplateSpec(msgspec.Struct):
     containers: list[TemplateContainer] | None = None
     initContainers: list[TemplateContainer] | None = None
     volumes: list[Volume] | None = None
+    restartPolicy: str | None = None
 
 
 class Template(msgspec.Struct):

@@ -116,7 +116,7 @@ async def until_sent(world, enough):
 async def test_a_live_trace_comes_span_by_span_and_its_root_last(world):
     world.settings["RUNHERD_TRACE_MODE"] = "live"
     controller = await world.lead()
-    world.submit(make_run("one", replay(SUBAGENT, 0.5)))
+    world.submit(make_run("one", replay(SUBAGENT, 0.8)))
     await until_sent(world, lambda: len(world.spans("one")) > 5)
     assert world.said("one") not in TERMINAL
     assert world.said("one", Status.TRACE_LIVE)
@@ -132,7 +132,7 @@ async def test_a_live_trace_comes_span_by_span_and_its_root_last(world):
 async def test_a_run_that_is_begun_live_is_ended_by_one_that_tells_at_the_end(world):
     world.settings["RUNHERD_LEADER_ELECTION"] = "false"
     first = await world.start(RUNHERD_TRACE_MODE="live")
-    world.submit(make_run("one", replay(SUBAGENT, 0.5)))
+    world.submit(make_run("one", replay(SUBAGENT, 0.8)))
     await until_sent(world, lambda: len(world.spans("one")) > 5)
     await first.kill()
     await finish(world, ["one"])
@@ -140,3 +140,22 @@ async def test_a_run_that_is_begun_live_is_ended_by_one_that_tells_at_the_end(wo
     assert len(roots(world.spans("one"))) == 1
     found = sent(world, ["one"])
     assert await told_again(world, ["one"]) == found
+
+
+async def test_a_trace_that_is_told_again_after_its_log_is_gone_says_nothing_of_what_was_told_before(world):
+    world.settings["RUNHERD_LEADER_ELECTION"] = "false"
+    world.sink.lose_next = 1_000  # it takes all, and nobody hears of it
+    first = await world.start()
+    world.submit(make_run("one", replay(SUBAGENT)))
+    await world.over("one")
+    await until_sent(world, lambda: roots(world.spans("one")))
+    await first.kill()
+    (pod,) = world.pods("one")
+    world.cluster.delete("pods", NAMESPACE, pod["metadata"]["name"])
+    world.sink.lose_next = 0
+    await finish(world, ["one"])
+    assert differing(world.sink.spans) == []
+    whole, partial = {span.span_id: span for span in roots(world.spans("one"))}.values()
+    states = [dict(root.attributes)["agent.log.state"] for root in (whole, partial)]
+    assert states == ["complete", "missing"]
+    assert gaps(world.spans("one")) == set()

@@ -25,6 +25,7 @@ from controller.core.model import Job, Now
 from controller.core.rules import keeping, publishing, retiring
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Attempt, Policy, Run, Snapshot, Standing
+from controller.core.spans import telling
 from controller.core.transcript import AttemptLog, LogState
 
 STORE_SECONDS: Final = 120.0
@@ -105,7 +106,8 @@ def _conclude(seen: Snapshot, run: Run, now: Now, policy: Policy) -> Plan:
     finding = verdict.conclude(run, log)
     ended = result.document(run, known, log, finding)
     standing = Standing(finding.phase, finding.reason, finding.message)
-    extra = {Status.FACTS: facts.encode(known), Status.RESULT_REF: f"configmap/{_store_name(run.job)}"}
+    lasting = facts.encode(replace(known, logs=telling.extent(run.logs)))
+    extra = {Status.FACTS: lasting, Status.RESULT_REF: f"configmap/{_store_name(run.job)}"}
     patch = publishing.patch(run, standing, now, policy, why="result", extra=extra, ended=ended)
     patch = replace(patch, tally=tallying.of(run, known, log))
     actions = (*_kept(run, patch, ended, now, policy), _told(run.job, finding))

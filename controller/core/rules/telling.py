@@ -11,7 +11,7 @@ from typing import Final
 from controller.core import attachments, facts
 from controller.core.actions import PatchJob, Plan, TellSpans
 from controller.core.contract import TERMINAL, Status, keys_of
-from controller.core.model import Now
+from controller.core.model import Job, Now
 from controller.core.rules import concluding
 from controller.core.rules.merging import merge
 from controller.core.snapshot import Policy, Run, Snapshot
@@ -26,14 +26,7 @@ _SLOWER_AT: Final = 500
 
 def go_live(seen: Snapshot, now: Now, policy: Policy) -> Plan:
     """A run whose agent has begun to speak notes that its spans are told, before any is."""
-    noted = {keys_of(policy.domain).status(Status.TRACE_LIVE): telling.note(now.wall, policy)}
-    due = (run.job for run in seen.runs if _begins(run, policy))
-    return Plan(
-        tuple(
-            PatchJob(job.namespace, job.name, job.uid, job.version, annotations=noted, why="live")
-            for job in due
-        )
-    )
+    return Plan(tuple(_begin(run.job, now, policy) for run in seen.runs if _begins(run, policy)))
 
 
 def tell(seen: Snapshot, now: Now, policy: Policy) -> Plan:
@@ -50,10 +43,15 @@ def untold(run: Run, whole: SpanTree) -> SpanTree:
 def _begins(run: Run, policy: Policy) -> bool:
     mode = policy.trace_mode == "live" or run.crowded
     wanted = policy.tracing and mode and run.job.ids.name_a_run
-    over = run.job.phase in TERMINAL or concluding.is_over(run)
+    over = run.job.phase in TERMINAL or concluding.is_over(run) or run.job.restarts_containers
     if not wanted or over or telling.is_live(run.job) or attachments.is_attached(run.job):
         return False
     return any(log.seen.lines and telling.is_whole(log) for log in run.logs)
+
+
+def _begin(job: Job, now: Now, policy: Policy) -> PatchJob:
+    noted = {keys_of(policy.domain).status(Status.TRACE_LIVE): telling.note(now.wall, job, policy)}
+    return PatchJob(job.namespace, job.name, job.uid, job.version, annotations=noted, why="live")
 
 
 def _goes_on(run: Run, policy: Policy) -> bool:

@@ -7,40 +7,23 @@ that is not certain a span is left out, or has another id. Looks at values only,
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
-from controller.core import attachments, lifecycle
+from controller.core import attachments
 from controller.core.contract import Status, rfc3339, sha256
-from controller.core.model import Job
-from controller.core.snapshot import Facts, Policy
+from controller.core.model import Job, Wishes
+from controller.core.snapshot import Facts, Policy, Run
 from controller.core.spans import ids
-from controller.core.spans.attempt_part import Story
 from controller.core.spantree import Span
 from controller.core.transcript import AttemptLog, LogState
-
-
-class _LogEnd(msgspec.Struct):
-    state: str = LogState.MISSING
-    lines: int = 0
-    bytes: int = 0
-
-
-class _Result(msgspec.Struct):
-    log: _LogEnd | None = None
-
-
-_RESULT: Final = msgspec.json.Decoder(_Result)
-
 
 # ── While the run goes on ────────────────────────────────────────────────────────────────────────
 
 
-def note(wall: int, policy: Policy) -> str:
+def note(wall: int, job: Job, policy: Policy) -> str:
     """What `trace-live` says from then on: since when, and how spans look that are told."""
-    return f"{rfc3339(wall)} {_manner(policy)}"
+    return f"{rfc3339(wall)} {_manner(job.wishes, policy)}"
 
 
 def is_live(job: Job) -> bool:
@@ -49,14 +32,15 @@ def is_live(job: Job) -> bool:
 
 
 def goes_on(job: Job, policy: Policy) -> bool:
-    """Spans are told as they were when that began; with other settings they would look otherwise."""
-    return job.status.get(Status.TRACE_LIVE, "").rpartition(" ")[2] == _manner(policy)
+    """Spans are told as they were when that began; with other settings or wishes they look otherwise."""
+    return job.status.get(Status.TRACE_LIVE, "").rpartition(" ")[2] == _manner(job.wishes, policy)
 
 
-@lru_cache(maxsize=8)
-def _manner(policy: Policy) -> str:
-    """What all spans of a run depend on besides the run."""
-    told = (policy.service_name, policy.cluster_name, policy.trace_parent, policy.trace_content)
+@lru_cache(maxsize=1024)
+def _manner(wishes: Wishes, policy: Policy) -> str:
+    """What all spans of a run depend on that may change while it goes on."""
+    settings = (policy.service_name, policy.cluster_name, policy.trace_parent, policy.trace_content)
+    told = (*settings, wishes.agent_name, wishes.traceparent, wishes.output)
     return sha256(repr(told).encode())[:8]
 
 
@@ -81,19 +65,32 @@ def may_tell(job: Job, log: AttemptLog | None, *, final: bool) -> bool:
 # ── After its end ────────────────────────────────────────────────────────────────────────────────
 
 
-def version(job: Job, facts: Facts, stories: Iterable[Story]) -> str:
-    """What tells this telling from others: empty as long as its logs are what the result rests on.
+def extent(logs: Iterable[AttemptLog]) -> str:
+    """How much has been read of the logs of a run: a checksum of each, and lines and bytes of all."""
+    read = sorted(
+        (log.pod_uid, str(log.state), log.seen.lines, log.seen.bytes) for log in logs if log.seen.lines
+    )
+    lines, size = sum(log[2] for log in read), sum(log[3] for log in read)
+    return f"{sha256(repr(read).encode())[:8]} {lines} {size}"
+
+
+def version(run: Run, facts: Facts) -> str:
+    """What tells this telling from others: empty as long as the logs are what they were at the run's end.
 
     A log that is gone by now, or lost its beginning, makes other spans than it did when the run was
-    concluded; and whether these have been sent is not known.
+    concluded; and whether these have been sent is not known. If spans were told while the run went on, these
+    are out: they stay as they are, as long as nothing has been lost of what they were made of.
     """
-    if attachments.was_attached(job) or (said := _said(job.status.get(Status.RESULT, ""))) is None:
+    now = extent(run.logs)
+    if not facts.logs or facts.logs == now or attachments.was_attached(run.job):
         return ""
-    decisive = lifecycle.decisive(facts, lifecycle.agent_container(job))
-    now = {story.attempt.uid: _extent(story.log) for story in stories}
-    if decisive is None or now.get(decisive.uid) == said:
+    if is_live(run.job) and _sizes(now) >= _sizes(facts.logs):
         return ""
-    return repr(sorted(now.items()))
+    return now
+
+
+def _sizes(extent: str) -> list[int]:
+    return [int(word) for word in extent.split()[1:] if word.isdecimal()]
 
 
 def renamed(spans: Iterable[Span], version: str) -> tuple[Span, ...]:
@@ -102,19 +99,3 @@ def renamed(spans: Iterable[Span], version: str) -> tuple[Span, ...]:
     again = {span.id: ids.of_span(span.id, "again", version) for span in (root, *others)}
     moved = (replace(span, id=again[span.id], parent=again.get(span.parent, span.parent)) for span in others)
     return (replace(root, id=again[root.id]), *moved)
-
-
-@lru_cache(maxsize=64)
-def _said(result: str) -> tuple[str, int, int] | None:
-    """How much of the decisive log the result rests on; None if it does not say."""
-    try:
-        log = _RESULT.decode(result).log
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return None
-    return (log.state, log.lines, log.bytes) if log else None
-
-
-def _extent(log: AttemptLog | None) -> tuple[str, int, int]:
-    if log is None or (log.state is LogState.MISSING and not log.seen.lines):
-        return (LogState.MISSING, 0, 0)
-    return (log.state, log.seen.lines, log.seen.bytes)

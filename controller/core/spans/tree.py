@@ -57,7 +57,7 @@ def build(run: Run, facts: Facts, policy: Policy) -> SpanTree:
         told = {span.id for part in parts for span in part.settled}
         shown = [span for span in shown if span.id not in told]
     spans = (replace(root, attributes=about), *shown, *tools)
-    version = telling.version(run.job, facts, stories)
+    version = telling.version(run, facts)
     return of(run.job, telling.renamed(spans, version) if version else spans, policy)
 
 
@@ -238,6 +238,8 @@ def _steps(part: Part) -> Iterator[Step]:
 
 def _dropped(stories: Sequence[Story], shown: Sequence[Span], frames: int) -> Attributes:
     """What has no span, because there was no room, or because an earlier process has read of it."""
+    if any(telling.is_live(story.job) and not telling.is_whole(story.log) for story in stories):
+        return attributes((names.SPANS_DROPPED, frames or None))  # how many were told before is not known
     seen = [story.log.seen for story in stories if story.log]
     calls = sum(max(log.tool_calls, len(log.tools) + log.dropped) for log in seen)
     chats = sum(max(log.chat_count, len(log.chats)) for log in seen)

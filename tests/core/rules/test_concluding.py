@@ -58,7 +58,7 @@ def test_phase_and_result_are_one_patch():
     plan = conclude(make_over(job=job))
     assert (status(plan, Status.PHASE), status(plan, Status.REASON)) == (Phase.SUCCEEDED, Reason.COMPLETED)
     assert json.loads(status(plan, Status.RESULT))["phase"] == Phase.SUCCEEDED
-    assert status(plan, Status.FACTS)
+    assert facts.decode(status(plan, Status.FACTS)).logs, "how much had been read, for who tells it again"
     assert patch_of(plan).annotations[KEYS.status(Status.OBSERVED_AT)] is None
     assert (patch_of(plan).version, patch_of(plan).why) == ("7", "result")
     (told,) = [action for action in plan.actions if isinstance(action, TellJob)]

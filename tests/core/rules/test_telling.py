@@ -10,7 +10,7 @@ from controller.core.rules import telling, tracing
 from controller.core.snapshot import Facts
 from controller.core.spans import telling as tellings
 from controller.core.spans import tree
-from controller.core.transcript import LogState, ToolCall
+from controller.core.transcript import AttemptLog, LogState, ToolCall
 from tests.core.builders import (
     KEYS,
     PLACE,
@@ -31,7 +31,7 @@ from tests.core.builders import (
 from tests.core.world import after
 
 LIVE = replace(TRACED, trace_mode="live")
-NOTE = {Status.TRACE_LIVE: tellings.note(at(50), LIVE)}
+NOTE = {Status.TRACE_LIVE: tellings.note(at(50), make_job(), LIVE)}
 FACTS = {Status.FACTS: facts.encode(Facts((make_attempt(),)))}
 DONE = {"phase": "Succeeded", "result": True, "over": "Complete"}
 
@@ -175,7 +175,6 @@ def test_a_start_that_can_read_less_tells_nothing_that_may_have_been_told_otherw
     tools = (*calls(1), *calls(2, ended=False)[1:])
     whole = whole_of(ended(seen=seen_with(tools), **log))
     assert [span.name for span in whole].count("execute_tool Bash") == steps
-    assert dict(whole[0].attributes).get("agent.tool_calls.dropped", 0) == 2 - steps
 
 
 def test_under_other_settings_nothing_is_told_that_may_have_been_told_under_the_former():
@@ -186,35 +185,74 @@ def test_under_other_settings_nothing_is_told_that_may_have_been_told_under_the_
     assert {span.name for span in same} - {span.name for span in changed} == early
 
 
-def recorded(state, lines, size):
-    text = f'{{"runId":"r","log":{{"state":"{state}","lines":{lines},"bytes":{size}}}}}'
-    return make_job(phase="Succeeded", over="Complete", notes={**FACTS, Status.RESULT: text})
+def concluded(now, then, *, live=False):
+    """A run whose logs were these when it was concluded, and are those now."""
+    known = Facts(
+        tuple(make_attempt(uid=uid_of(pod), pod=pod) for pod in ("one", "two")), logs=tellings.extent(then)
+    )
+    notes = {Status.FACTS: facts.encode(known), Status.RESULT: "…", **(NOTE if live else {})}
+    return make_run(make_job(phase="Succeeded", over="Complete", notes=notes), logs=now)
 
 
-def concluded(log, said):
-    return make_run(recorded(*said), make_ended_pod(), logs=[log])
+def make_log_of(pod, lines, state=LogState.COMPLETE):
+    seen = replace(seen_with(calls(2)), lines=lines, bytes=lines * 100)
+    return AttemptLog(uid_of(pod), state, seen)
 
 
-def test_a_trace_of_a_log_that_has_become_less_is_another_telling_with_other_ids():
-    log = make_log()
-    full = "complete", log.seen.lines, log.seen.bytes
-    whole = whole_of(concluded(log, full), TRACED)
-    less = replace(log, state=LogState.TRUNCATED, seen=replace(log.seen, lines=log.seen.lines - 1))
-    gone = replace(log, state=LogState.MISSING, seen=replace(log.seen, lines=0))
-    retold = [whole_of(concluded(kept, full), TRACED) for kept in (less, gone)]
-    ids = [{span.id for span in spans} for spans in (whole, *retold)]
-    assert len(set.union(*ids)) == sum(map(len, ids))
-    assert whole[0].id == tree.build(make_run(recorded(*full)), Facts(), TRACED).spans[0].id
-    for spans in retold:
-        root, *others = spans
-        assert dict(root.attributes)["agent.log.state"] in ("truncated", "missing")
-        assert {span.parent for span in others} <= {span.id for span in spans}
+FIRST, LAST = make_log_of("one", 40), make_log_of("two", 50)
 
 
-def test_the_same_telling_has_the_same_ids():
-    gone = make_log(state=LogState.MISSING)
-    said = "complete", 100, 1000
-    assert whole_of(concluded(gone, said), TRACED) == whole_of(concluded(gone, said), TRACED)
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param([FIRST, replace(LAST, state=LogState.TRUNCATED)], id="its beginning is gone"),
+        pytest.param([FIRST, make_log_of("two", 49)], id="a line is gone"),
+        pytest.param([FIRST], id="it is gone"),
+        pytest.param([LAST], id="that of an earlier attempt is gone, which the result does not tell of"),
+        pytest.param([], id="both are gone"),
+    ],
+)
+def test_a_trace_of_logs_that_have_become_less_is_another_telling_with_other_ids(now):
+    whole = whole_of(concluded([FIRST, LAST], [FIRST, LAST]), TRACED)
+    retold = whole_of(concluded(now, [FIRST, LAST]), TRACED)
+    assert {span.id for span in retold}.isdisjoint(span.id for span in whole)
+    _root, *others = retold
+    assert {span.parent for span in others} <= {span.id for span in retold}
+    assert retold == whole_of(concluded(now, [FIRST, LAST]), TRACED)
+
+
+def test_the_same_telling_has_the_ids_that_it_had_before_the_run_was_concluded():
+    before = concluded([FIRST, LAST], [])
+    known = replace(facts.decode(before.job.status[Status.FACTS]), logs="")
+    never = replace(
+        before, job=replace(before.job, status={**before.job.status, Status.FACTS: facts.encode(known)})
+    )
+    assert whole_of(concluded([LAST, FIRST], [FIRST, LAST]), TRACED) == whole_of(never, TRACED)
+
+
+def test_what_was_told_live_keeps_its_place_if_the_log_was_read_to_its_end_only_later():
+    then = [FIRST, make_log_of("two", 45, LogState.READING)]
+    late = whole_of(concluded([FIRST, LAST], then, live=True))
+    in_time = whole_of(concluded([FIRST, LAST], [FIRST, LAST], live=True))
+    assert [span.id for span in late] == [span.id for span in in_time]
+
+
+def test_no_span_is_told_of_a_run_whose_containers_may_be_started_again():
+    run = at_work(noted=False)
+    run = replace(run, job=replace(run.job, restarts_containers=True))
+    assert telling.go_live(make_snapshot(run), now(50), LIVE).actions == ()
+
+
+@pytest.mark.parametrize("wish", [{"agent_name": "Other"}, {"traceparent": "00-1"}, {"output": "text"}])
+def test_if_the_host_changes_what_spans_are_made_of_nothing_more_is_told(wish):
+    run = at_work()
+    run = replace(run, job=replace(run.job, wishes=replace(run.job.wishes, **wish)))
+    assert telling.tell(make_snapshot(run), now(), LIVE).actions == ()
+
+
+def test_how_many_steps_have_no_span_is_not_said_if_some_may_have_been_told_before():
+    whole = whole_of(ended(seen=seen_with(calls(2)), place=replace(PLACE, gap=True)))
+    assert not {key for key, _ in whole[0].attributes if key.endswith(".dropped")}
 
 
 def test_a_run_whose_job_is_deleted_while_its_spans_are_told_tells_the_rest():

@@ -154,7 +154,9 @@ def test_whatever_a_later_process_can_read_it_tells_no_span_otherwise(lines, cut
     early = trees.settled(*live(lines[:told], pulls=PULLS), Policy())
     run, known = over(lines if state is LogState.COMPLETE else lines[:read], *end)
     log = replace(run.logs[0], state=state, resumed=resumed)
-    job = replace(run.job, status={**run.job.status, Status.TRACE_LIVE: telling.note(at(50), Policy())})
+    job = replace(
+        run.job, status={**run.job.status, Status.TRACE_LIVE: telling.note(at(50), run.job, Policy())}
+    )
     whole = trees.build(replace(run, job=job, logs=(log,)), known, Policy()).spans
     by_id = {span.id: span for span in early}
     assert [span for span in whole if by_id.get(span.id, span) != span] == []
