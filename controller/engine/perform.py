@@ -21,7 +21,8 @@ _WRITE_SECONDS: Final = 4.5
 _NO_ANSWER: Final = f"no answer within {_WRITE_SECONDS} s"
 
 _UNCONFIRMED_RETRY_SECONDS: Final = 2.0
-_EXPORTER_FULL_RETRY_SECONDS: Final = 5.0
+_EXPORTER_FULL_RETRY_SECONDS: Final = 30.0
+"""The whole trace is made anew for each try: a second of work for some hundred that wait."""
 _SHED_SECONDS: Final = 1.0
 """Heartbeats pause for so long, and for longer each time, while the API server fails."""
 
