@@ -242,7 +242,8 @@ class TraceExporter:
                 return
             # Of those that only came along nothing is known but that they have been taken.
             for other, each in company.items() if answer.accepted else [(key, trace)]:
-                outcome = "accepted" if answer.accepted else "failed"
+                is_whole = not (each.last and each.job_uid in self._torn)
+                outcome = ("accepted" if is_whole else "gave_up") if answer.accepted else "failed"
                 rejected = each.rejected if answer.accepted else 0  # they are told once, when all is over
                 self._observe(Tried(outcome, each.spans, now - began, answer, rejected))
                 self._settle(other, each, answer, now)

@@ -456,6 +456,7 @@ async def test_a_trace_of_which_a_part_was_refused_is_never_called_accepted():
     await outcomes.until(lambda: outcomes.given_up)
     running.cancel()
     assert (outcomes.accepted, outcomes.given_up) == (["other", "another"], ["job"])
+    assert outcomes.words.count("accepted") == 2
 
 
 @pytest.mark.looptime
