@@ -157,7 +157,7 @@ async def test_a_trace_for_which_there_is_no_room_is_offered_again():
     exporter = Exporter()
     async with engine(Policy(tracing=True), exporter) as world:
         world.see_job(spec={"suspend": False}, status=FINISHED)
-        await asyncio.sleep(12)
+        await asyncio.sleep(70)
         assert len(exporter.offers) >= 2
         exporter.room = True
         await asyncio.sleep(60)
