@@ -72,11 +72,11 @@ def _link(link: SpanLink) -> bytes:
 
 
 def _attributes(number: int, pairs: Pairs) -> bytes:
-    return b"".join(_pair(number, key, type(value).__name__, value) for key, value in dict(pairs).items())
+    return b"".join([_pair(number, key, value) for key, value in dict(pairs).items()])
 
 
-@lru_cache(maxsize=8192)  # most are of a few kinds; the type is there because True, 1 and 1.0 are equal
-def _pair(number: int, key: str, _kind: str, value: Attribute) -> bytes:
+@lru_cache(maxsize=8192, typed=True)  # most are of a few kinds; True, 1 and 1.0 are equal, but not the same
+def _pair(number: int, key: str, value: Attribute) -> bytes:
     return _field(number, _text(1, key) + _field(2, _value(value)))
 
 

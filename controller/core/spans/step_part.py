@@ -17,11 +17,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from controller.core.spans import conventions as names
 from controller.core.spans.agent_part import Sitting
-from controller.core.spans.shape import NAME_MAX, attributes, fit, name, short
+from controller.core.spans.shape import NAME_MAX, Attributes, attributes, fit, name, short
 from controller.core.spantree import Span, SpanKind
 from controller.core.transcript import Chat, LogState, ToolCall
 
@@ -137,19 +138,15 @@ def _asked(sitting: Sitting, chat: Chat, parent: _Home) -> Step:
 
 
 def _chat(span_id: str, sitting: Sitting, chat: Chat) -> Span:
-    model = name(chat.model)
     return Span(
         id=span_id,
         parent="",
-        name=f"chat {model}".rstrip(),
+        name=f"chat {name(chat.model)}".rstrip(),
         kind=SpanKind.CLIENT,
         start=chat.started_at,
         end=chat.ended_at + 1,
-        attributes=attributes(
-            (names.OPERATION, names.OPERATION_CHAT),
-            (names.PROVIDER, sitting.provider),
-            (names.REQUEST_MODEL, model),
-            (names.RESPONSE_MODEL, model),
+        attributes=_of_model(sitting.provider, chat.model)
+        + attributes(
             (names.RESPONSE_ID, short(chat.response_id, NAME_MAX)),
             (names.REQUEST_ID, short(chat.request_id, NAME_MAX)),
             (names.USAGE_INPUT, chat.input_tokens),
@@ -161,6 +158,16 @@ def _chat(span_id: str, sitting: Sitting, chat: Chat) -> Span:
             (names.ERROR_TYPE, name(chat.error)),
         ),
         error="" if chat.error else None,
+    )
+
+
+@lru_cache(maxsize=256)  # the same for all requests to a model
+def _of_model(provider: str, model: str) -> Attributes:
+    return attributes(
+        (names.OPERATION, names.OPERATION_CHAT),
+        (names.PROVIDER, provider),
+        (names.REQUEST_MODEL, name(model)),
+        (names.RESPONSE_MODEL, name(model)),
     )
 
 
